@@ -1,0 +1,1 @@
+"""Porelay's plumbing. Knows schemas and infrastructure, never a service."""

@@ -1,0 +1,1 @@
+"""The bus. `base` is the delivery contract; the other modules keep it."""

@@ -1,0 +1,1 @@
+"""How stages are run: `step` runs one; `embedded` and `worker` call that same function."""

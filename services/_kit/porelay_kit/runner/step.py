@@ -1,0 +1,154 @@
+"""Run one stage of one run: the function that every runner calls.
+
+The key of an artifact is a digest of everything that its content depends on. A stage whose key is committed is not
+computed again.
+"""
+
+import hashlib
+import json
+import platform
+import resource
+import socket
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from porelay_kit.bench import Bench, Control
+from porelay_kit.plugins import Bound, bind, families_of, find, methods, stage_code, stage_function
+from porelay_kit.settings import Settings
+from porelay_kit.store.base import Store
+from porelay_schemas.errors import BadMessage
+from porelay_schemas.manifest import Manifest, UsedMethod
+from porelay_schemas.messages import AnyRequest, AnyResult
+from porelay_schemas.route import FAMILIES
+from porelay_schemas.volumes import ArtifactRef
+
+NOT_CONTENT = {"run_id", "plan", "use"}
+"""Fields of a request on which the result's content does not depend (`use` enters with its parameters filled in)."""
+
+NOTED = ("numpy", "scipy", "scikit-image", "torch", "tensorstore", "numba", "opencv-python-headless", "porelay-schemas")
+
+
+def step(request: AnyRequest, store: Store, settings: Settings, control: Control = Control()) -> AnyResult:  # noqa: B008
+    """Return the result of a request, computed now or found committed.
+
+    Raises UnknownMethod or BadInput before anything is computed where a method or parameter is wrong, and whatever
+    the stage raises.
+    """
+    use = used_methods(request)
+    artifact = ArtifactRef(stage=request.stage, key=content_key(request, use))
+    committed = manifest(store, artifact)
+    if committed:
+        return committed.result.model_copy(update={"run_id": request.run_id})
+    return _compute(request, use, artifact, store, settings, control)
+
+
+def _compute(
+    request: AnyRequest,
+    use: tuple[UsedMethod, ...],
+    artifact: ArtifactRef,
+    store: Store,
+    settings: Settings,
+    control: Control,
+) -> AnyResult:
+    workspace = store.begin(artifact.prefix)
+    started = datetime.now(UTC)
+    try:
+        bench = Bench(artifact, store, workspace, settings, control)
+        result: AnyResult = stage_function(request.stage)(request, bench)
+        result = result.model_copy(update={"seconds": bench.seconds})
+        document = Manifest(
+            stage=request.stage,
+            key=artifact.key,
+            request=request,
+            result=result,
+            use=use,
+            started=started,
+            seconds=bench.seconds,
+            peak_memory_bytes=peak_memory_bytes(),
+            host=_host(settings),
+            versions=_versions(),
+            files=bench.files(),
+        )
+        workspace.commit(document.model_dump_json(indent=1).encode())
+    except BaseException:
+        workspace.abandon()
+        raise
+    store.drop_scratch(artifact.prefix)
+    return result
+
+
+def used_methods(request: AnyRequest) -> tuple[UsedMethod, ...]:
+    """Return the methods of a request with all their parameters; raise UnknownMethod or BadInput."""
+    families = families_of(request.stage)
+    return tuple(_used(bind(families, call)) for call in request.use)
+
+
+def _used(bound: Bound) -> UsedMethod:
+    code = find((bound.family,), bound.name).code
+    params = bound.params.model_dump(mode="json")
+    return UsedMethod(family=bound.family, method=bound.name, params=params, code=code)
+
+
+def content_key(request: AnyRequest, use: tuple[UsedMethod, ...]) -> str:
+    """Return the SHA-256 over inputs, stage, methods, parameters and code version."""
+    content = request.model_dump(mode="json", exclude=NOT_CONTENT)
+    for stack in ("stack", "truth"):
+        if isinstance(content.get(stack), dict) and "uri" in content[stack]:
+            content[stack] = {"sha256": content[stack]["sha256"], "suffix": content[stack]["name"].rpartition(".")[2]}
+    content["use"] = [method.model_dump(mode="json") for method in use]
+    content["code"] = [stage_code(request.stage), *_unasked(request.stage)]
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _unasked(stage: str) -> list[str]:
+    """Return the code of methods that a stage chooses by itself: readers, by the file."""
+    families = [family for family, owner in FAMILIES.items() if owner == stage and family not in families_of(stage)]
+    return sorted({method.code for family in families for method in methods(family).values()})
+
+
+def manifest(store: Store, artifact: ArtifactRef) -> Manifest | None:
+    """Return the manifest of an artifact, None where it is not committed; raise BadMessage where it is damaged."""
+    key = f"{artifact.prefix}/manifest.json"
+    try:
+        data = store.read(key)
+    except KeyError:
+        return None
+    try:
+        return Manifest.model_validate_json(data)
+    except ValueError as error:
+        where = f"{key} in {store.url}"
+        raise BadMessage(f"{where}: not a manifest of this version ({error}). Delete that folder.") from error
+
+
+def peak_memory_bytes() -> int:
+    """Return the peak resident memory of this process so far."""
+    status = Path("/proc/self/status")
+    if status.exists():  # `ru_maxrss` would begin with the peak of the process that started this one
+        high = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(high.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _host(settings: Settings) -> dict[str, Any]:
+    return {
+        "name": socket.gethostname(),
+        "machine": platform.machine(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "workers": settings.workers,
+        "max_memory_bytes": settings.max_memory_bytes,
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in NOTED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,66 @@
+"""What a store must do. Keys are relative paths with '/'; a write is seen whole or not at all."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class Workspace(Protocol):
+    """Where one worker prepares one artifact. Nobody sees any of it before `commit`."""
+
+    folder: Path
+    """A local folder for its files."""
+
+    def zarr_spec(self, name: str) -> dict[str, Any]:
+        """Return the tensorstore `kvstore` of an array of the artifact."""
+
+    def commit(self, manifest: bytes) -> bool:
+        """Publish the artifact, its manifest last; return False where somebody else already had."""
+
+    def abandon(self) -> None:
+        """Delete what was prepared."""
+
+
+class Store(Protocol):
+    """A place for objects and arrays: a folder, or an S3 bucket.
+
+    All of it raises StoreUnavailable where the place does not answer or has no room, and KeyError for a key that is
+    not there.
+    """
+
+    @property
+    def url(self) -> str:
+        """Where it is, without secrets."""
+
+    def read(self, key: str) -> bytes:
+        """Return an object."""
+
+    def write(self, key: str, data: bytes) -> None:
+        """Write an object, replacing it."""
+
+    def write_new(self, key: str, data: bytes) -> bool:
+        """Write an object unless it is there; return whether it was written."""
+
+    def exists(self, key: str) -> bool:
+        """Return whether an object is there."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yield the keys under a prefix (a folder), sorted."""
+
+    def delete(self, prefix: str) -> None:
+        """Delete an object, or everything under a prefix; what is not there is no error."""
+
+    def local(self, key: str) -> Path:
+        """Return a local path with an object's content, to be read only."""
+
+    def zarr_spec(self, key: str) -> dict[str, Any]:
+        """Return the tensorstore `kvstore` of a committed array."""
+
+    def begin(self, prefix: str) -> Workspace:
+        """Return a workspace for the artifact that is to appear under `prefix`."""
+
+    def scratch(self, prefix: str) -> Path:
+        """Return a folder that survives a killed worker: checkpoints of the unfinished artifact."""
+
+    def drop_scratch(self, prefix: str) -> None:
+        """Delete that folder."""

@@ -1,0 +1,1 @@
+"""Hand a meshed electrode to COMSOL: a complete model package, and the simulation where COMSOL is installed."""

@@ -1,0 +1,1 @@
+"""Stage `ingest`: a dropped stack becomes a volume, with quality control."""

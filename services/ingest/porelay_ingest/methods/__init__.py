@@ -1,0 +1,1 @@
+"""Readers and checks, one a file."""

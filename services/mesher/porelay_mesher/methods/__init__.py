@@ -1,0 +1,1 @@
+"""One file a method: two meshers and eight exporters."""

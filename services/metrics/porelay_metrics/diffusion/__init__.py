@@ -1,0 +1,1 @@
+"""Steady diffusion through a label volume: finite volumes, multigrid, conjugate gradients."""

@@ -1,0 +1,1 @@
+"""Clean a grey volume: an ordered list of filters."""

@@ -1,0 +1,1 @@
+"""The stage that draws new volumes of any size from a generator."""

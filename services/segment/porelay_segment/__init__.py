@@ -1,0 +1,1 @@
+"""Label the phases of a volume."""

@@ -1,0 +1,66 @@
+"""Errors, sorted by what a worker must do with the message.
+
+    PorelayError
+    ├── Permanent        park it: the same message can never succeed
+    │   ├── BadMessage   the message itself is malformed or of another version
+    │   ├── BadInput     the data or a parameter cannot be used
+    │   ├── UnknownMethod
+    │   └── TooLarge     does not fit the stage's memory budget
+    ├── Retryable        ask again later
+    │   ├── StoreUnavailable
+    │   └── LicenceBusy
+    └── Stopped          the user asked for it
+
+Anything else that is raised is a defect: retried within the limit, then parked with its traceback.
+An error text says what, got, wanted, fix; the last sentence is something the reader can do.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class PorelayError(Exception):
+    """Every error that Porelay raises on purpose."""
+
+
+class Permanent(PorelayError):
+    """The same message can never succeed."""
+
+
+class BadMessage(Permanent):
+    """The message is malformed or of another schema version."""
+
+
+class BadInput(Permanent):
+    """The data or a parameter cannot be used."""
+
+
+class UnknownMethod(Permanent):
+    """No plugin of that family has that name."""
+
+
+class TooLarge(Permanent):
+    """The data do not fit the memory budget of a stage that cannot stream."""
+
+
+class Retryable(PorelayError):
+    """Worth trying again later."""
+
+
+class StoreUnavailable(Retryable):
+    """The store did not answer, or has no room left."""
+
+
+class LicenceBusy(Retryable):
+    """All licences of an external program are in use."""
+
+
+class Stopped(PorelayError):
+    """The run was cancelled."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return `" Did you mean 'x'?"`, or all the known words where none is near."""
+    known = sorted(known)
+    near = get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."

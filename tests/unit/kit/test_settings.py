@@ -1,0 +1,26 @@
+import pytest
+
+from porelay_kit.settings import Settings
+from porelay_schemas.errors import BadInput
+
+
+def test_a_setting_comes_from_the_environment_and_an_option_wins():
+    settings = Settings.from_env({"PORELAY_WORKERS": "3", "PORELAY_MAX_MEMORY_BYTES": "4GiB"}, workers=5)
+    assert settings.workers == 5
+    assert settings.max_memory_bytes == 4 * 2**30
+
+
+def test_a_misspelt_variable_is_an_error_that_names_the_nearest():
+    with pytest.raises(BadInput, match=r"PORELAY_WORKRES is not a setting. Did you mean 'PORELAY_WORKERS'\?"):
+        Settings.from_env({"PORELAY_WORKRES": "3"})
+
+
+def test_a_value_out_of_bounds_is_refused():
+    with pytest.raises(BadInput, match="workers"):
+        Settings.from_env({"PORELAY_WORKERS": "0"})
+    with pytest.raises(BadInput, match="settings"):
+        Settings.from_env({"PORELAY_MAX_MEMORY_BYTES": "much"})
+
+
+def test_variables_of_the_tests_and_of_others_are_left_alone():
+    Settings.from_env({"PORELAY_TEST_DATA": "x", "HOME": "/"})
