@@ -23,32 +23,44 @@ stages:
 """
 
 
+def striped(path, *, slices, edge):
+    """Write a stack of noisy stripes of two grey levels."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 12, (4, edge, edge))
+    pattern = np.where((np.indices((edge, edge)).sum(axis=0) // 40) % 2, 180.0, 70.0)
+    with tifffile.TiffWriter(path, bigtiff=True) as file:
+        for z in range(slices):
+            file.write((np.roll(pattern, z, axis=1) + noise[z % 4] + (z % 3)).clip(0, 255).astype(np.uint8))
+    return path
+
+
 @pytest.fixture(scope="module")
 def big(tmp_path_factory):
-    """A stack of 512 MiB: noisy stripes of two grey levels."""
+    """A stack of 512 MiB, a small one of 4 MiB and a plan beside it."""
     folder = tmp_path_factory.mktemp("big")
-    rng = np.random.default_rng(0)
-    with tifffile.TiffWriter(folder / "big.tif", bigtiff=True) as file:
-        noise = rng.normal(0, 12, (4, 1024, 1024))
-        pattern = np.where((np.indices((1024, 1024)).sum(axis=0) // 40) % 2, 180.0, 70.0)
-        for z in range(512):
-            file.write((np.roll(pattern, z, axis=1) + noise[z % 4] + (z % 3)).clip(0, 255).astype(np.uint8))
     (folder / "plan.yaml").write_text(PLAN)
-    return folder / "big.tif"
+    striped(folder / "small.tif", slices=64, edge=256)
+    return striped(folder / "big.tif", slices=512, edge=1024)
+
+
+def stages_of(stack, home):
+    """Run the plan on a stack within the limit; return the manifests."""
+    done = porelay(
+        "run", stack, "--plan", stack.with_name("plan.yaml"), "--home", home, "--voxel-um", 0.05,
+        "--max-memory", str(LIMIT), "--workers", 2,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return manifests(home)
 
 
 @pytest.mark.slow
 def test_a_stack_larger_than_memory_goes_through_in_bounded_memory(big, tmp_path):
-    done = porelay(
-        "run", big, "--plan", big.with_name("plan.yaml"), "--home", tmp_path, "--voxel-um", 0.05,
-        "--max-memory", str(LIMIT), "--workers", 2,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    for stage, manifest in manifests(tmp_path).items():
-        # Interpreter, libraries and the rendering of pictures take some 400 MiB whatever the stack.
-        assert manifest["peak_memory_bytes"] < LIMIT + 432 * MIB, stage
-    fractions = manifests(tmp_path)["segment"]["result"]["fractions"]
-    assert fractions["solid"] == pytest.approx(0.5, abs=0.02)
+    # What interpreter, libraries, compiling and pictures take differs between machines: a stack of 4 MiB tells it.
+    small = stages_of(big.with_name("small.tif"), tmp_path / "small")
+    large = stages_of(big, tmp_path / "large")
+    for stage, manifest in large.items():
+        assert manifest["peak_memory_bytes"] < small[stage]["peak_memory_bytes"] + LIMIT, stage
+    assert large["segment"]["result"]["fractions"]["solid"] == pytest.approx(0.5, abs=0.02)
 
 
 def test_what_cannot_stream_refuses_before_it_computes_and_says_what_it_needs(big, tmp_path):
