@@ -8,7 +8,9 @@
     │   └── TooLarge     does not fit the stage's memory budget
     ├── Retryable        ask again later
     │   ├── StoreUnavailable
+    │   ├── BrokerUnavailable
     │   └── LicenceBusy
+    ├── SliceOver        the stage has saved a checkpoint and is to be asked again
     └── Stopped          the user asked for it
 
 Anything else that is raised is a defect: retried within the limit, then parked with its traceback.
@@ -51,8 +53,16 @@ class StoreUnavailable(Retryable):
     """The store did not answer, or has no room left."""
 
 
+class BrokerUnavailable(Retryable):
+    """The broker did not answer."""
+
+
 class LicenceBusy(Retryable):
     """All licences of an external program are in use."""
+
+
+class SliceOver(PorelayError):
+    """The stage's slice of time is over: it has saved a checkpoint, and the same request continues it."""
 
 
 class Stopped(PorelayError):

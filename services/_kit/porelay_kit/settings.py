@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Self
 
 import psutil
-from pydantic import ByteSize, Field, ValidationError
+from pydantic import ByteSize, Field, SecretStr, ValidationError
 
 from porelay_schemas.base import Closed
 from porelay_schemas.errors import BadInput, nearest
@@ -14,12 +14,23 @@ from porelay_schemas.errors import BadInput, nearest
 PREFIX = "PORELAY_"
 
 
+def _content(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise BadInput(f"environment: {variable} is {path!r}, which cannot be read ({error.strerror}).") from error
+
+
 def _half_the_memory() -> int:
     return int(psutil.virtual_memory().total // 2)
 
 
 class Settings(Closed):
-    """What a process may use, and where its store is. Set by `PORELAY_<NAME>`, or by the option of the same name."""
+    """What a process may use, and where its store and broker are.
+
+    Set by `PORELAY_<NAME>`, or by the option of the same name; a secret also by `PORELAY_<NAME>_FILE`, which names a
+    file that holds it.
+    """
 
     home: Path = Field(default=Path("porelay-data"), description="folder of the store")
     max_memory_bytes: Annotated[int, ByteSize] = Field(
@@ -27,6 +38,29 @@ class Settings(Closed):
     )
     workers: int = Field(
         default_factory=lambda: len(os.sched_getaffinity(0)), ge=1, le=1024, description="threads of a stage"
+    )
+    amqp_url: SecretStr | None = Field(default=None, description="broker, `amqp[s]://user:password@host:port/vhost`")
+    amqp_management_url: SecretStr | None = Field(
+        default=None, description="RabbitMQ's HTTP interface, `http[s]://user:password@host:15672`, for policies"
+    )
+    amqp_ca_file: Path | None = Field(default=None, description="certificate authority of the broker")
+    amqp_cert_file: Path | None = Field(default=None, description="this client's certificate, where the broker asks")
+    amqp_key_file: Path | None = Field(default=None, description="and its key")
+    s3_url: str | None = Field(
+        default=None, description="bucket of the store, `http[s]://host:port/bucket`; without it `home` is the store"
+    )
+    s3_access_key: SecretStr | None = Field(default=None, description="user of the bucket")
+    s3_secret_key: SecretStr | None = Field(default=None, description="and its secret")
+    s3_region: str = Field(default="us-east-1", description="region that requests are signed for")
+    s3_ca_file: Path | None = Field(default=None, description="certificate authority of the S3 server")
+    cache: Path = Field(
+        default=Path("porelay-cache"), description="folder for what is fetched from, or prepared for, a bucket"
+    )
+    slice_s: float = Field(
+        default=600.0, ge=1, le=1500, description="seconds a worker holds a training before it saves and asks again"
+    )
+    health_port: int = Field(
+        default=9108, ge=0, le=65535, description="port of a worker's /livez, /readyz and /metrics; 0: any free one"
     )
 
     @classmethod
@@ -38,12 +72,19 @@ class Settings(Closed):
             if not variable.startswith(PREFIX) or variable.startswith(PREFIX + "TEST_"):
                 continue
             name = variable.removeprefix(PREFIX).lower()
+            if name.removesuffix("_file") in cls.secrets() and name not in cls.model_fields:
+                name, text = name.removesuffix("_file"), _content(variable, text)
             if name not in cls.model_fields:
                 known = [PREFIX + field.upper() for field in cls.model_fields]
                 raise BadInput(f"environment: {variable} is not a setting. {nearest(variable, known)}")
             values[name] = text
         values |= {name: value for name, value in given.items() if value is not None}
         return cls._validated(values)
+
+    @classmethod
+    def secrets(cls) -> list[str]:
+        """Return the settings that may never be printed."""
+        return [name for name, field in cls.model_fields.items() if "SecretStr" in str(field.annotation)]
 
     @classmethod
     def _validated(cls, values: dict[str, object]) -> Self:

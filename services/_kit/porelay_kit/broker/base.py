@@ -8,6 +8,7 @@ reason, and looking at it destroys nothing.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 RETRY_LADDER_S = (5.0, 30.0, 180.0, 900.0)
@@ -28,17 +29,30 @@ class Delivery:
     attempt: int
     redelivered: bool
     tag: int = field(compare=False)
+    first_seen: datetime | None = field(default=None, compare=False)
+    """When it was first published."""
 
 
 @dataclass(frozen=True)
 class DeadLetter:
     """A parked message, and why."""
 
+    id: str
     stage: str
     body: bytes
     attempt: int
     error: str
     text: str
+    at: datetime | None = field(default=None, compare=False)
+    """When it was parked."""
+
+
+class Drop:
+    """What `sift` answers for a dead letter that is to be destroyed."""
+
+
+Verdict = bytes | type[Drop] | None
+"""What becomes of a dead letter: the body with which it is sent again, `Drop`, or None where it stays."""
 
 
 class Unroutable(Exception):
@@ -46,10 +60,15 @@ class Unroutable(Exception):
 
 
 class Broker(Protocol):
-    """A bus with one work queue a stage, a retry ladder, dead letters and events."""
+    """A bus with one work queue a stage, a retry ladder, dead letters and events.
+
+    All of it raises BrokerUnavailable where the broker does not answer in time; `get` only returns None. `ack`, `retry`
+    and `park` raise KeyError for a delivery that is not held any more (settled already, or its connection was lost:
+    then it comes again to somebody).
+    """
 
     def publish(self, stage: str, body: bytes) -> None:
-        """Put a request on the queue of a stage.
+        """Put a request on the queue of a stage; return when it is safe.
 
         Raises Unroutable where there is none, ValueError where the body is too big.
         """
@@ -60,17 +79,33 @@ class Broker(Protocol):
     def ack(self, delivery: Delivery) -> None:
         """Finish a delivery."""
 
+    def again(self, delivery: Delivery) -> None:
+        """Put the same message at the end of its queue, as a first attempt, and finish this delivery."""
+
     def retry(self, delivery: Delivery, error: BaseException) -> bool:
         """Put a delivery off by its attempt's delay, or park it after the last; return whether it will come again."""
 
     def park(self, delivery: Delivery, error: BaseException) -> None:
         """Move a delivery to the dead letters, with the reason."""
 
+    def waiting(self, stage: str) -> list[bytes]:
+        """Return the bodies of the messages of a stage that wait or are put off; they stay, and lose no attempt."""
+
     def dead_letters(self, stage: str) -> list[DeadLetter]:
-        """Return the dead letters of a stage; they stay."""
+        """Return the dead letters of a stage; they stay, however often one looks."""
+
+    def sift(self, stage: str, decide: Callable[[DeadLetter], Verdict]) -> int:
+        """Send again, destroy or keep each dead letter of a stage; return how many left."""
 
     def emit(self, key: str, body: bytes) -> None:
-        """Tell whoever listens, `run.<run_id>.<stage>.<kind>`; nobody may."""
+        """Tell whoever listens; nobody may, and it may be lost.
+
+        Events: `run.<run_id>.<stage>.<kind>` and `worker.<instance>.<kind>`. Commands: `control.run.<run_id>`,
+        `control.stage.<stage>`, `control.all`.
+        """
 
     def subscribe(self, prefix: str, listener: Callable[[str, bytes], None]) -> None:
-        """Call `listener(key, body)` for events whose key begins with `prefix`."""
+        """Call `listener(key, body)`, from another thread, for events and commands whose key begins with `prefix`."""
+
+    def close(self) -> None:
+        """Leave; what is held comes again to somebody."""

@@ -62,5 +62,8 @@ class Store(Protocol):
     def scratch(self, prefix: str) -> Path:
         """Return a folder that survives a killed worker: checkpoints of the unfinished artifact."""
 
+    def keep_scratch(self, prefix: str) -> None:
+        """Make what lies in that folder now survive this machine, too."""
+
     def drop_scratch(self, prefix: str) -> None:
         """Delete that folder."""

@@ -147,6 +147,9 @@ class FolderStore:
         _make(path)
         return path
 
+    def keep_scratch(self, prefix: str) -> None:
+        """Do nothing: the folder is the store's own."""
+
     @_translated
     def drop_scratch(self, prefix: str) -> None:
         """Delete that folder."""
