@@ -1,0 +1,1 @@
+"""Probes of the broker and the store."""

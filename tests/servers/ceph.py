@@ -1,0 +1,1 @@
+"""A Ceph S3 gateway of the tests' own."""
