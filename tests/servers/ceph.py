@@ -253,14 +253,22 @@ class CephServer(S3Server):
         """Send a signed form to the gateway, as its notification interface wants it; return the answer."""
         body, url, now = urlencode(fields), urlsplit(self.url + "/"), datetime.now(UTC)
         digest = hashlib.sha256(body.encode()).hexdigest()
-        headers = {
+        headers: dict[str, str | list[str] | tuple[str]] = {
             "Host": url.netloc,
             "Content-Type": "application/x-www-form-urlencoded",
             "x-amz-content-sha256": digest,
             "x-amz-date": now.strftime("%Y%m%dT%H%M%SZ"),
         }
         who = Credentials(self.access_key, self.secret_key)
-        headers = sign_v4_s3("POST", url, "us-east-1", headers, who, digest, now)
+        headers = sign_v4_s3(
+            method="POST",
+            url=url,
+            region="us-east-1",
+            headers=headers,
+            credentials=who,
+            content_sha256=digest,
+            date=now,
+        )
         answer = urllib3.request("POST", url.geturl(), headers=dict(headers), body=body)
         assert answer.status == 200, f"{fields['Action']}: {answer.status} {answer.data!r}"
         return answer.data.decode()
