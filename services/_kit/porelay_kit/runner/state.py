@@ -3,8 +3,9 @@
 import hashlib
 import re
 import traceback
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pydantic import TypeAdapter
 
@@ -18,6 +19,8 @@ from porelay_schemas.volumes import StackRef
 
 RESULT: TypeAdapter[AnyResult] = TypeAdapter(AnyResult)
 REQUEST: TypeAdapter[AnyRequest] = TypeAdapter(AnyRequest)
+MARKERS = ("_complete.json", ".done")
+"""Objects of a folder of slices that say that it is complete."""
 
 
 class RunState:
@@ -78,6 +81,10 @@ class RunState:
         self._write(f"failures/{stage}.json", failure.model_dump_json(indent=1))
         return failure
 
+    def forget_failure(self, stage: str) -> None:
+        """Forget why a stage stopped: it is asked for again."""
+        self.store.delete(f"{self.prefix}/failures/{stage}.json")
+
     def cancel(self, *, only_training: bool = False) -> None:
         """Ask the run to stop, or only its training to end with what it has learned."""
         self.run()
@@ -108,8 +115,7 @@ def start(store: Store, plan: Plan, stack: StackRef, truth: StackRef | None = No
     """Write down a run, unless it is there: the same stack under the same plan is the same run."""
     digest = plan.digest()
     store.write_new(f"plans/{digest}.json", plan.model_dump_json(indent=1).encode())
-    identity = "|".join([stack.sha256, truth.sha256 if truth else "", digest])
-    run_id = f"{_slug(stack.name)}-{plan.name}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+    run_id = run_id_for(plan, stack, truth)
     state = RunState(store, run_id)
     run = Run(run_id=run_id, stack=stack, truth=truth, plan=digest, plan_name=plan.name, created=datetime.now(UTC))
     if not store.write_new(f"{state.prefix}/run.json", run.model_dump_json(indent=1).encode()):
@@ -117,6 +123,17 @@ def start(store: Store, plan: Plan, stack: StackRef, truth: StackRef | None = No
         store.write(f"{state.prefix}/run.json", moved.model_dump_json(indent=1).encode())
     store.write(f"{state.prefix}/plan.json", plan.model_dump_json(indent=1).encode())
     return state
+
+
+def run_id_for(plan: Plan, stack: StackRef, truth: StackRef | None = None) -> str:
+    """Return the id of the run of a stack under a plan, whether it is there or not."""
+    return f"{_slug(stack.name)}-{plan.name}-{identity(plan, stack, truth)}"
+
+
+def identity(plan: Plan, stack: StackRef, truth: StackRef | None = None) -> str:
+    """Return eight digits of a digest over all that makes a run what it is: stack, truth and plan."""
+    whole = "|".join([stack.sha256, truth.sha256 if truth else "", plan.digest()])
+    return hashlib.sha256(whole.encode()).hexdigest()[:8]
 
 
 def _slug(name: str) -> str:
@@ -132,21 +149,40 @@ def stack_ref(path: Path) -> StackRef:
     path = path.expanduser()
     if not path.exists():
         raise BadInput(f"stack {str(path)!r}: no such file or folder. Check the path.")
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    if not files:
-        raise BadInput(f"stack {str(path)!r}: the folder is empty, wanted slices (TIFF or PNG). Put them there first.")
+    files = content_files(path)
     size = sum(file.stat().st_size for file in files)
     return StackRef(uri=path.resolve().as_uri(), name=path.name, sha256=_content(path, files), size_bytes=size)
 
 
+def content_files(path: Path) -> list[Path]:
+    """Return the files that make a stack: the file, or those of a folder that count; raise BadInput where none do."""
+    if not path.is_dir():
+        return [path]
+    found = [file for file in path.rglob("*") if file.is_file() and counts(file.relative_to(path).as_posix())]
+    if not found:
+        raise BadInput(f"stack {str(path)!r}: the folder is empty, wanted slices (TIFF or PNG). Put them there first.")
+    return sorted(found)
+
+
+def counts(name: str) -> bool:
+    """Return whether a file of a folder of slices belongs to the stack: hidden files and markers do not."""
+    return name not in MARKERS and not any(part.startswith(".") for part in name.split("/"))
+
+
+def folder_digest(digests: Mapping[str, str]) -> str:
+    """Return the SHA-256 of a folder of slices from those of its files, by their names relative to it."""
+    names = sorted(digests, key=PurePosixPath)
+    return hashlib.sha256("\n".join(f"{name} {digests[name]}" for name in names).encode()).hexdigest()
+
+
 def _content(path: Path, files: list[Path]) -> str:
     if files == [path]:
-        return _file_digest(path)
-    lines = [f"{file.relative_to(path).as_posix()} {_file_digest(file)}" for file in files]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        return file_digest(path)
+    return folder_digest({file.relative_to(path).as_posix(): file_digest(file) for file in files})
 
 
-def _file_digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file; raise BadInput where it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
