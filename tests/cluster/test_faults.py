@@ -89,8 +89,8 @@ def test_nothing_is_lost_and_nothing_made_twice_while_workers_are_killed_at_rand
     assert killer.kills >= 10
     with capsys.disabled():
         print(
-            f"\n{RUNS} runs of {len(STAGES)} stages in {time.monotonic() - began:.0f} s, {killer.kills} workers killed: "
-            f"0 lost, {len(committed(mesh))} outputs, each once; {announced.again} duplicates absorbed"
+            f"\n{RUNS} runs of {len(STAGES)} stages, {time.monotonic() - began:.0f} s, {killer.kills} workers killed: 0 lost, "
+            f" {len(committed(mesh))} outputs, each once; {announced.again} duplicates absorbed"
         )
 
 

@@ -38,11 +38,9 @@ def test_a_dropped_stack_becomes_a_report_through_eight_processes(bucket_mesh, r
         mesh.serve(stage)
     plan = (PIPELINE / "tiny.yaml").read_text().replace("seed: 1", "seed: 1\nvoxel_um: 0.05")
     minio = client(mesh)
+    sidecar = io.BytesIO(plan.encode())
     minio.put_object(
-        bucket_name=bucket,
-        object_name="inbox/tiny/a b+c.tif.plan.yaml",
-        data=io.BytesIO(plan.encode()),
-        length=len(plan),
+        bucket_name=bucket, object_name="inbox/tiny/a b+c.tif.plan.yaml", data=sidecar, length=len(plan.encode())
     )
     minio.fput_object(bucket_name=bucket, object_name="inbox/tiny/a b+c.tif", file_path=str(stack))
     eventually("a run has begun", lambda: run_ids(mesh.store), within_s=60)
