@@ -37,14 +37,19 @@ def load(name_or_file: str, changes: Iterable[str] = (), **options: Any) -> Plan
     `changes` are `stage.param=value` or `stage.method.param=value`; `options` (`voxel_um`, `seed`) replace the plan's
     own where they are not None. Raises BadInput or UnknownMethod, all problems in one text.
     """
+    return parse(text(name_or_file), name_or_file, changes, **options)
+
+
+def parse(content: str, source: str, changes: Iterable[str] = (), **options: Any) -> Plan:
+    """Return the plan of a YAML text as `load` does; `source` is what errors call it."""
     try:
-        document = yaml.safe_load(text(name_or_file))
+        document = yaml.safe_load(content)
     except yaml.YAMLError as error:
-        raise BadInput(f"plan {name_or_file!r}: not YAML ({error}). Correct that line.") from error
+        raise BadInput(f"plan {source!r}: not YAML ({error}). Correct that line.") from error
     if not isinstance(document, dict):
-        raise BadInput(f"plan {name_or_file!r}: wanted a mapping with 'name', 'phases' and 'stages'.")
+        raise BadInput(f"plan {source!r}: wanted a mapping with 'name', 'phases' and 'stages'.")
     document |= {name: value for name, value in options.items() if value is not None}
-    plan = _validated(document, name_or_file)
+    plan = _validated(document, source)
     for change in changes:
         plan = changed(plan, change)
     return explicit(plan)
