@@ -4,7 +4,7 @@ There is no orchestrator: a worker that has finished a stage asks here what foll
 answer, and the second request is absorbed by its content key.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from porelay_schemas import messages as m
@@ -16,10 +16,10 @@ from porelay_schemas.volumes import Kind, VolumeRef
 Results = Mapping[str, m.AnyResult]
 
 
-def ready(plan: Plan, results: Results) -> list[str]:
-    """Return the stages, in route order, that have no result yet and all of whose feeders have one."""
-    open_stages = [name for name in plan.stages if name not in results]
-    return [name for name in in_order(open_stages) if all(feeder in results for feeder in plan.feeders(name))]
+def ready(plan: Plan, done: Container[str]) -> list[str]:
+    """Return the stages, in route order, that are not done yet and all of whose feeders are."""
+    open_stages = [name for name in plan.stages if name not in done]
+    return [name for name in in_order(open_stages) if all(feeder in done for feeder in plan.feeders(name))]
 
 
 def in_order(names: list[str]) -> list[str]:
@@ -28,7 +28,7 @@ def in_order(names: list[str]) -> list[str]:
 
 
 def request_for(stage: str, run: Run, plan: Plan, results: Results) -> m.AnyRequest:
-    """Return the request of a stage that is `ready`."""
+    """Return the request of a stage that is `ready`; of the results only its feeders' are looked at."""
     common = {"run_id": run.run_id, "plan": run.plan, "use": plan.stages[stage].use, "phases": plan.phases}
     fed_by = [results[name] for name in plan.feeders(stage)]
     return _BUILDERS[stage](common, run, plan, fed_by)

@@ -9,6 +9,8 @@ class Stage:
 
     `families` are the plugin families whose methods a plan may use there; `after` names the stages that
     may feed it, nearest first. It is fed by the first of them that the plan has, or by all where it `joins`.
+    A worker runs an `isolated` stage in a child process: it reads what strangers made, or calls libraries that hold
+    Python's lock or may crash.
     """
 
     name: str
@@ -17,6 +19,7 @@ class Stage:
     families: tuple[str, ...]
     after: tuple[str, ...] = ()
     joins: bool = False
+    isolated: bool = False
 
     @property
     def package(self) -> str:
@@ -25,14 +28,22 @@ class Stage:
 
 
 ROUTE: tuple[Stage, ...] = (
-    Stage("ingest", "a dropped stack", "a grey or label volume", ("check",)),
+    Stage("ingest", "a dropped stack", "a grey or label volume", ("check",), isolated=True),
     Stage("preprocess", "a grey volume", "a cleaned grey volume", ("filter",), ("ingest",)),
     Stage("segment", "a volume", "a label volume", ("segmenter",), ("preprocess", "ingest")),
     Stage("slicegan-trainer", "a volume", "a generator", ("trainer",), ("segment", "preprocess", "ingest")),
     Stage("sampler", "a generator", "new volumes", ("sampler",), ("slicegan-trainer",)),
     Stage("metrics", "label volumes", "descriptors", ("metric",), ("segment", "sampler"), joins=True),
-    Stage("mesher", "a label volume", "meshes", ("mesher", "exporter"), ("segment", "sampler")),
-    Stage("comsol-bridge", "mesh and descriptors", "a model", ("physics",), ("mesher", "metrics"), joins=True),
+    Stage("mesher", "a label volume", "meshes", ("mesher", "exporter"), ("segment", "sampler"), isolated=True),
+    Stage(
+        "comsol-bridge",
+        "mesh and descriptors",
+        "a model",
+        ("physics",),
+        ("mesher", "metrics"),
+        joins=True,
+        isolated=True,
+    ),
 )
 
 STAGES: dict[str, Stage] = {stage.name: stage for stage in ROUTE}

@@ -23,6 +23,8 @@ from porelay_schemas.section import Section
 from porelay_schemas.volumes import ArtifactRef, FileRef, Kind, StackRef, VolumeRef
 
 TICK_S = 0.2
+SECONDS = ".seconds"
+"""File of a scratch folder: how long the stage has worked so far, in slices and before kills."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,18 @@ def silent(progress: Progress) -> None:
 
 @dataclass(frozen=True)
 class Control:
-    """How the outside is told, and how it interferes: `cancelled` ends the run, `finish` ends training early."""
+    """How the outside is told, and how it interferes: `cancelled` ends the run, `finish` ends training early.
+
+    `computing` is called where a stage begins, not where its result is found. A training saves and hands over when it
+    has worked for `slice_s`, or when the worker is `leaving`.
+    """
 
     listen: Callable[[Progress], None] = silent
     cancelled: Callable[[], bool] = field(default=lambda: False)
     finish: Callable[[], bool] = field(default=lambda: False)
+    slice_s: float | None = None
+    leaving: Callable[[], bool] = field(default=lambda: False)
+    computing: Callable[[], None] = field(default=lambda: None)
 
 
 class Bench:
@@ -59,23 +68,51 @@ class Bench:
         self.max_memory_bytes = settings.max_memory_bytes
         self.workers = settings.workers
         self._store, self._workspace, self._control = store, workspace, control
-        self._began = time.monotonic()
-        self._told = 0.0
+        self._began = self._kept = time.monotonic()
+        self._keep_every_s = settings.checkpoint_s
+        self._told = self._earlier_s = 0.0
+        self._scratch: Path | None = None
 
     @property
     def seconds(self) -> float:
-        """Seconds since the stage began."""
-        return time.monotonic() - self._began
+        """Seconds that the stage has taken, with those before the checkpoint that it went on from."""
+        return self._earlier_s + time.monotonic() - self._began
 
     @property
     def scratch(self) -> Path:
         """A folder that survives a kill of this very stage and key (checkpoints); gone after the commit."""
-        return self._store.scratch(self.artifact.prefix)
+        if self._scratch is None:
+            self._scratch = self._store.scratch(self.artifact.prefix)
+            self._earlier_s = _seconds(self._scratch / SECONDS)
+        return self._scratch
+
+    @property
+    def checkpoint_due(self) -> bool:
+        """Whether it is long since a checkpoint was kept."""
+        return time.monotonic() - self._kept >= self._keep_every_s
+
+    def keep_scratch(self) -> None:
+        """Make what lies in `scratch` now survive this machine, too; throttled, since that may be an upload."""
+        if self.checkpoint_due:
+            self.hand_over()
+
+    def hand_over(self) -> None:
+        """Make what lies in `scratch` survive this machine at once, where the stage has looked there at all."""
+        if self._scratch is not None:
+            (self._scratch / SECONDS).write_text(f"{self.seconds:.3f}")
+            self._store.keep_scratch(self.artifact.prefix)
+            self._kept = time.monotonic()
 
     @property
     def stopping(self) -> bool:
         """Whether the user asked to end training with what has been learned."""
         return self._control.finish()
+
+    @property
+    def slice_over(self) -> bool:
+        """Whether a training should save and hand over now, by raising SliceOver."""
+        over = self._control.slice_s is not None and time.monotonic() - self._began >= self._control.slice_s
+        return over or self._control.leaving()
 
     def progress(self, done: float, total: float, **figures: float) -> None:
         """Tell how far the stage is (throttled); raise Stopped where the run was cancelled."""
@@ -148,3 +185,10 @@ class Bench:
         found = sorted(path for path in folder.rglob("*") if path.is_file())
         names = [path.relative_to(folder).as_posix() for path in found]
         return tuple(self.ref(name) for name in names if ".zarr/" not in name)
+
+
+def _seconds(path: Path) -> float:
+    try:
+        return float(path.read_text())
+    except (OSError, ValueError):
+        return 0.0

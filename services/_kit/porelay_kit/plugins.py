@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import inspect
 import re
+import sys
 import typing
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -114,11 +115,21 @@ def _digest(package: str) -> str:
     return digest.hexdigest()[:16]
 
 
+def _entries(family: str) -> tuple[EntryPoint, ...]:
+    """Return the installed entry points of a family; looking takes milliseconds, so what is found is remembered."""
+    return _installed(group(family), tuple(sys.path))
+
+
+@cache
+def _installed(name: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    return tuple(sorted(entry_points(group=name)))
+
+
 def methods(family: str) -> dict[str, Method]:
     """Return the installed methods of a family by name."""
     if family not in FAMILIES:
         raise UnknownMethod(f"plugins: no family is called {family!r}. {nearest(family, FAMILIES)}")
-    return {entry.name: Method(family, entry) for entry in sorted(entry_points(group=group(family)))}
+    return {entry.name: Method(family, entry) for entry in _entries(family)}
 
 
 def find(families: Iterable[str], name: str) -> Method:
@@ -131,7 +142,7 @@ def find(families: Iterable[str], name: str) -> Method:
 
 def stage_function(stage: str) -> Callable[..., Any]:
     """Return the `run` of an installed service."""
-    found = {entry.name: entry for entry in entry_points(group="porelay.stage")}
+    found = {entry.name: entry for entry in _entries("stage")}
     if stage not in found:
         raise UnknownMethod(f"stage {stage!r} is not installed. Run: pip install porelay-{stage}")
     loaded: Callable[..., Any] = found[stage].load()
@@ -140,7 +151,7 @@ def stage_function(stage: str) -> Callable[..., Any]:
 
 def stage_code(stage: str) -> str:
     """Return version and digest of the service that runs a stage, as `Method.code` does."""
-    found = {entry.name: entry for entry in entry_points(group="porelay.stage")}
+    found = {entry.name: entry for entry in _entries("stage")}
     return Method("stage", found[stage]).code if stage in found else "not installed"
 
 

@@ -59,6 +59,15 @@ class Settings(Closed):
     slice_s: float = Field(
         default=600.0, ge=1, le=1500, description="seconds a worker holds a training before it saves and asks again"
     )
+    checkpoint_s: float = Field(
+        default=60.0, ge=1, description="seconds between checkpoints of a training, at most: what a kill may waste"
+    )
+    grace_s: float = Field(
+        default=25.0, ge=0, description="seconds that a worker has to finish what it holds when it is asked to end"
+    )
+    isolated_limit_s: float = Field(
+        default=3600.0, ge=1, description="seconds a stage in a child process (ingest, mesher, comsol-bridge) may take"
+    )
     health_port: int = Field(
         default=9108, ge=0, le=65535, description="port of a worker's /livez, /readyz and /metrics; 0: any free one"
     )

@@ -1,9 +1,13 @@
-"""What a run is, in the store: `runs/<run_id>/` holds the run, its plan, requests, results and failures."""
+"""What a run is, in the store: `runs/<run_id>/` holds the run, its plan, requests, results and failures.
+
+A note lies in `waiting/` instead while a stage that has failed for now is going to be tried again.
+"""
 
 import hashlib
 import re
 import traceback
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
@@ -14,6 +18,7 @@ from porelay_schemas.errors import BadInput, Permanent, nearest
 from porelay_schemas.manifest import Failure, Run
 from porelay_schemas.messages import AnyRequest, AnyResult
 from porelay_schemas.plan import Plan
+from porelay_schemas.relay import in_order
 from porelay_schemas.route import STAGES
 from porelay_schemas.volumes import StackRef
 
@@ -21,6 +26,32 @@ RESULT: TypeAdapter[AnyResult] = TypeAdapter(AnyResult)
 REQUEST: TypeAdapter[AnyRequest] = TypeAdapter(AnyRequest)
 MARKERS = ("_complete.json", ".done")
 """Objects of a folder of slices that say that it is complete."""
+
+
+@dataclass(frozen=True)
+class Notes:
+    """Names of the stages of a run that are done, have failed, or wait to be tried again; from one look."""
+
+    done: frozenset[str]
+    failed: frozenset[str]
+    waiting: frozenset[str]
+    cancelled: bool
+
+    def ended(self, plan: Plan) -> bool:
+        """Return whether every stage is done, has failed, or is out of reach since one before it failed."""
+        lost: set[str] = set()
+        for stage in in_order(list(plan.stages)):
+            if stage not in self.done and (stage in self.failed or lost.intersection(plan.feeders(stage))):
+                lost.add(stage)
+        return self.done | lost >= set(plan.stages)
+
+
+def _notes(names: set[str]) -> Notes:
+    done, failed, waiting = (
+        frozenset(stage for stage in STAGES if f"{folder}/{stage}.json" in names)
+        for folder in ("results", "failures", "waiting")
+    )
+    return Notes(done, failed - done, waiting - done, "cancel" in names)
 
 
 class RunState:
@@ -45,31 +76,62 @@ class RunState:
 
     def results(self) -> dict[str, AnyResult]:
         """Return the results so far, by stage."""
-        found = {}
-        for stage in STAGES:
-            key = f"{self.prefix}/results/{stage}.json"
-            if self.store.exists(key):
-                found[stage] = RESULT.validate_json(self.store.read(key))
-        return found
+        return {stage: self.result(stage) for stage in in_order(list(self.notes().done))}
+
+    def result(self, stage: str) -> AnyResult:
+        """Return the result of a stage that is done; raise KeyError where it is not."""
+        return RESULT.validate_json(self.store.read(f"{self.prefix}/results/{stage}.json"))
 
     def failures(self) -> dict[str, Failure]:
         """Return why stages stopped, by stage."""
-        keys = [f"{self.prefix}/failures/{stage}.json" for stage in STAGES]
-        found = [Failure.model_validate_json(self.store.read(key)) for key in keys if self.store.exists(key)]
-        return {failure.stage: failure for failure in found}
+        return {stage: self._noted("failures", stage) for stage in in_order(list(self.notes().failed))}
+
+    def waiting(self) -> dict[str, Failure]:
+        """Return the stages that have failed for now and will be tried again, and why."""
+        return {stage: self._noted("waiting", stage) for stage in in_order(list(self.notes().waiting))}
+
+    def notes(self) -> Notes:
+        """Return what is noted now, by one listing."""
+        return _notes(self._names())
+
+    def _names(self) -> set[str]:
+        return {key.removeprefix(f"{self.prefix}/") for key in self.store.list(self.prefix)}
+
+    def ended(self) -> bool:
+        """Return whether nothing of the run is left to do: see `Notes.ended`."""
+        return self.notes().ended(self.plan())
 
     def asked(self, request: AnyRequest) -> None:
         """Note that a stage was asked for."""
         self._write(f"requests/{request.stage}.json", request.model_dump_json(indent=1))
 
-    def done(self, result: AnyResult) -> None:
-        """Note a result; an earlier failure of that stage is past."""
+    def done(self, result: AnyResult) -> Notes:
+        """Note a result; an earlier failure of that stage is past. Return what is noted after that."""
         self._write(f"results/{result.stage}.json", result.model_dump_json(indent=1))
-        self.store.delete(f"{self.prefix}/failures/{result.stage}.json")
+        names = self._names()
+        for past in names & {f"failures/{result.stage}.json", f"waiting/{result.stage}.json"}:
+            self.store.delete(f"{self.prefix}/{past}")
+        return _notes(names)
 
     def failed(self, stage: str, error: BaseException) -> Failure:
-        """Note why a stage stopped."""
-        failure = Failure(
+        """Note why a stage stopped for good."""
+        failure = self._failure(stage, error)
+        self._write(f"failures/{stage}.json", failure.model_dump_json(indent=1))
+        self.store.delete(f"{self.prefix}/waiting/{stage}.json")
+        return failure
+
+    def put_off(self, stage: str, error: BaseException) -> Failure:
+        """Note why a stage has stopped for now: it will be tried again."""
+        failure = self._failure(stage, error)
+        self._write(f"waiting/{stage}.json", failure.model_dump_json(indent=1))
+        self.forget_failure(stage)
+        return failure
+
+    def _noted(self, folder: str, stage: str) -> Failure:
+        return Failure.model_validate_json(self.store.read(f"{self.prefix}/{folder}/{stage}.json"))
+
+    def _failure(self, stage: str, error: BaseException) -> Failure:
+        return Failure(
             run_id=self.run_id,
             stage=stage,
             error=type(error).__name__,
@@ -78,8 +140,6 @@ class RunState:
             traceback="".join(traceback.format_exception(error)),
             at=datetime.now(UTC),
         )
-        self._write(f"failures/{stage}.json", failure.model_dump_json(indent=1))
-        return failure
 
     def forget_failure(self, stage: str) -> None:
         """Forget why a stage stopped: it is asked for again."""

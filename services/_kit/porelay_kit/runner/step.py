@@ -11,6 +11,7 @@ import resource
 import socket
 import sys
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from porelay_kit.bench import Bench, Control
 from porelay_kit.plugins import Bound, bind, families_of, find, methods, stage_code, stage_function
 from porelay_kit.settings import Settings
 from porelay_kit.store.base import Store
-from porelay_schemas.errors import BadMessage
+from porelay_schemas.errors import BadMessage, SliceOver, Stopped
 from porelay_schemas.manifest import Manifest, UsedMethod
 from porelay_schemas.messages import AnyRequest, AnyResult
 from porelay_schemas.route import FAMILIES
@@ -35,7 +36,7 @@ def step(request: AnyRequest, store: Store, settings: Settings, control: Control
     """Return the result of a request, computed now or found committed.
 
     Raises UnknownMethod or BadInput before anything is computed where a method or parameter is wrong, and whatever
-    the stage raises.
+    the stage raises; what it keeps in its scratch folder has survived this machine when SliceOver or Stopped is raised.
     """
     use = used_methods(request)
     artifact = ArtifactRef(stage=request.stage, key=content_key(request, use))
@@ -55,8 +56,9 @@ def _compute(
 ) -> AnyResult:
     workspace = store.begin(artifact.prefix)
     started = datetime.now(UTC)
+    bench = Bench(artifact, store, workspace, settings, control)
     try:
-        bench = Bench(artifact, store, workspace, settings, control)
+        control.computing()
         result: AnyResult = stage_function(request.stage)(request, bench)
         result = result.model_copy(update={"seconds": bench.seconds})
         document = Manifest(
@@ -73,6 +75,10 @@ def _compute(
             files=bench.files(),
         )
         workspace.commit(document.model_dump_json(indent=1).encode())
+    except (SliceOver, Stopped):
+        workspace.abandon()
+        bench.hand_over()
+        raise
     except BaseException:
         workspace.abandon()
         raise
@@ -144,6 +150,7 @@ def _host(settings: Settings) -> dict[str, Any]:
     }
 
 
+@cache
 def _versions() -> dict[str, str]:
     found = {}
     for name in NOTED:
