@@ -23,6 +23,7 @@ COMMANDS = {
     "cancel": "porelay_kit.cli.runs:cancel",
     "plugins": "porelay_kit.cli.plugins:plugins",
     "plan": "porelay_kit.cli.plan:plan",
+    "doctor": "porelay_kit.cli.doctor:doctor",
     "config": "porelay_kit.cli.config:config",
     "completion": "porelay_kit.cli.completion:completion",
 }

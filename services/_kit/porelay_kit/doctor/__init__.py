@@ -1,1 +1,1 @@
-"""Probes of the broker and the store."""
+"""Probes of the broker and the store: does each behave as we rely on, and what to do where it does not."""

@@ -1,0 +1,100 @@
+"""`porelay doctor`: do the broker and the store behave as we rely on, and what to do where they do not."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from itertools import groupby
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from porelay_kit.cli import FAILED, UNREACHABLE, json_option, print_json
+from porelay_kit.doctor.finding import Finding
+from porelay_kit.settings import Settings
+
+MARKS = {"ok": ("ok", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "bold red"), "unknown": ("?", "cyan")}
+PLAIN_WIDTH = 110
+
+
+@click.command()
+@click.option("--home", type=click.Path(path_type=Path), help="Folder of the store, where no bucket is set.")
+@json_option
+def doctor(home: Path | None, as_json: bool) -> None:
+    """Probe the broker and the store, and say what to do.
+
+    Leaves nothing behind and touches no work. Exit code 0: all is well or can be lived with; 1: something fails;
+    3: a server is unreachable.
+    """
+    findings = _checked(Settings.from_env(home=home))
+    if as_json:
+        print_json([_document(finding) for finding in findings])
+    else:
+        print_findings(findings)
+    sys.exit(_code(findings))
+
+
+def _checked(settings: Settings) -> list[Finding]:
+    return [finding for check in _checks(settings) for finding in check(settings)]
+
+
+def _checks(settings: Settings) -> list[Callable[[Settings], list[Finding]]]:
+    checks: list[Callable[[Settings], list[Finding]]] = []
+    if settings.amqp_url is not None:
+        from porelay_kit.doctor import broker
+
+        checks.append(broker.check)
+    if settings.s3_url:
+        from porelay_kit.doctor import bucket
+
+        return [*checks, bucket.check]
+    from porelay_kit.doctor import folder
+
+    return [*checks, lambda settings: folder.check(settings.home)]
+
+
+def _document(finding: Finding) -> dict[str, object]:
+    return {"subject": finding.subject, "probe": finding.probe, **asdict(finding.answer)}
+
+
+def _code(findings: list[Finding]) -> int:
+    if any(finding.answer.unreachable for finding in findings):
+        return UNREACHABLE
+    return FAILED if any(finding.answer.verdict == "fail" for finding in findings) else 0
+
+
+def print_findings(findings: list[Finding]) -> None:
+    """Print a table a subject, and a last line that counts."""
+    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+    for subject, group in groupby(findings, key=lambda finding: finding.subject):
+        console.print(Text(subject, style="bold"))
+        console.print(_table(list(group)))
+        console.print()
+    console.print(_summary(findings))
+
+
+def _table(findings: list[Finding]) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for options in ({"min_width": 4}, {"no_wrap": True}, {"overflow": "fold"}):
+        table.add_column(**options)  # type: ignore[arg-type]
+    for finding in findings:
+        word, style = MARKS[finding.answer.verdict]
+        table.add_row(Text(word, style=style), finding.probe, _said(finding, style))
+    return table
+
+
+def _said(finding: Finding, style: str) -> Text:
+    seen = Text(finding.answer.seen)
+    if finding.answer.advice:
+        seen.append(f"\n-> {finding.answer.advice}", style=style)
+    return seen
+
+
+def _summary(findings: list[Finding]) -> Text:
+    counts = {verdict: sum(finding.answer.verdict == verdict for finding in findings) for verdict in MARKS}
+    words = {"ok": "as wanted", "warn": "to be lived with", "fail": "FAILED", "unknown": "not to be seen from here"}
+    text = Text(f"{len(findings)} probes: ")
+    text.append(", ".join(f"{count} {words[verdict]}" for verdict, count in counts.items() if count))
+    return text
