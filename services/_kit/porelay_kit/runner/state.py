@@ -46,7 +46,8 @@ class Notes:
         return self.done | lost >= set(plan.stages)
 
 
-def _notes(names: set[str]) -> Notes:
+def notes_in(names: set[str]) -> Notes:
+    """Return what the names of the objects of a run tell."""
     done, failed, waiting = (
         frozenset(stage for stage in STAGES if f"{folder}/{stage}.json" in names)
         for folder in ("results", "failures", "waiting")
@@ -92,7 +93,7 @@ class RunState:
 
     def notes(self) -> Notes:
         """Return what is noted now, by one listing."""
-        return _notes(self._names())
+        return notes_in(self._names())
 
     def _names(self) -> set[str]:
         return {key.removeprefix(f"{self.prefix}/") for key in self.store.list(self.prefix)}
@@ -111,7 +112,7 @@ class RunState:
         names = self._names()
         for past in names & {f"failures/{result.stage}.json", f"waiting/{result.stage}.json"}:
             self.store.delete(f"{self.prefix}/{past}")
-        return _notes(names)
+        return notes_in(names)
 
     def failed(self, stage: str, error: BaseException) -> Failure:
         """Note why a stage stopped for good."""
