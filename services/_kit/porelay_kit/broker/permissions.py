@@ -130,6 +130,11 @@ def password_hash(password: str, salt: bytes | None = None) -> str:
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
+def fits(password: str, hashed: str) -> bool:
+    """Return whether a hash that the broker keeps is that password's."""
+    return bool(hashed) and password_hash(password, base64.b64decode(hashed)[:4]) == hashed
+
+
 def definitions(users: Iterable[Account], vhost: str, passwords: dict[str, str]) -> dict[str, list[dict[str, Any]]]:
     """Return `users`, `permissions` and `topic_permissions` of a definitions file; passwords as hashes only."""
     users = list(users)

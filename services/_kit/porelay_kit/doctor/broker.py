@@ -1,5 +1,7 @@
 """Probes of the broker over AMQP, on server-named queues of their own that end with the connection."""
 
+import logging
+import socket
 import ssl
 import statistics
 import time
@@ -93,6 +95,7 @@ class Bus:
 def check(settings: Settings) -> list[Finding]:
     """Probe the broker over AMQP; nothing is left behind, and no queue of work is touched."""
     bus = Bus(settings)
+    logging.getLogger("pika").setLevel(logging.CRITICAL)  # it logs what the probes provoke
     try:
         return examine(f"broker {bus.where}", bus, PROBES, EXCUSE)
     finally:
@@ -103,6 +106,7 @@ def reachable(bus: Bus) -> Answer:
     """The server answers, and lets us in."""
     began = time.monotonic()
     try:
+        _knock(bus.parameters())
         product = bus.product
     except NO_WAY_IN as error:
         advice = "Check the user, the password and the virtual host in PORELAY_AMQP_URL."
@@ -255,12 +259,23 @@ def _text(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def _knock(parameters: Any) -> None:
+    """Open a connection as far as TLS goes; pika keeps to itself why one fails."""
+    with socket.create_connection((parameters.host, parameters.port), TIMEOUT_S) as plain:
+        if parameters.ssl_options:
+            plain.settimeout(TIMEOUT_S)
+            parameters.ssl_options.context.wrap_socket(plain, server_hostname=parameters.host).close()
+
+
 def _nobody(error: BaseException) -> tuple[str, str]:
     """Return why nobody answered, and what to do."""
     text = _text(error)
-    if "CERTIFICATE_VERIFY_FAILED" in text:
-        return "its certificate is not one that we trust", "Set PORELAY_AMQP_CA_FILE to the authority that signed it."
-    if "refused" in text:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        seen = f"its certificate is not one that we trust ({error.verify_message})"
+        return seen, "Set PORELAY_AMQP_CA_FILE to the authority that signed it."
+    if isinstance(error, ssl.SSLError):
+        return f"TLS fails there ({text})", "Write amqp:// in PORELAY_AMQP_URL, or give the port of its TLS (5671)."
+    if isinstance(error, ConnectionRefusedError):
         return "nothing listens there", "Check PORELAY_AMQP_URL, and that the broker runs."
     return f"nobody answers ({text})", "Check PORELAY_AMQP_URL, the network and the broker."
 
