@@ -140,10 +140,19 @@ class Bench:
 
     def stack(self, ref: StackRef) -> Path:
         """Return the local path of a dropped stack, a file or a folder; raise BadInput where it is gone."""
-        path = Path(unquote(urlparse(ref.uri).path)) if ref.uri.startswith("file:") else self._store.local(ref.uri)
+        path = self._dropped(ref)
         if not path.exists():
             raise BadInput(f"stack {ref.name!r}: {path} is not there any more. Put it back, or drop it again.")
         return path
+
+    def _dropped(self, ref: StackRef) -> Path:
+        if ref.uri.startswith("file:"):
+            return Path(unquote(urlparse(ref.uri).path))
+        try:
+            return self._store.local(ref.uri) if self._store.exists(ref.uri) else self._store.local_folder(ref.uri)
+        except KeyError as error:
+            where = f"{ref.uri} is not in {self._store.url} any more"
+            raise BadInput(f"stack {ref.name!r}: {where}. Put it back, or drop it again.") from error
 
     def new_volume(self, name: str, *, kind: Kind, shape: Axis3, dtype: DTypeLike, voxel_um: VoxelUm) -> Volume:
         """Make an empty volume of this artifact; `name` ends in `.zarr`. Write whole shards to it."""

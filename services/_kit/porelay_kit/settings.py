@@ -68,6 +68,10 @@ class Settings(Closed):
     isolated_limit_s: float = Field(
         default=3600.0, ge=1, description="seconds a stage in a child process (ingest, mesher, comsol-bridge) may take"
     )
+    quiet_s: float = Field(
+        default=120.0, ge=0, description="seconds without change until a dropped folder without marker is complete"
+    )
+    sweep_s: float = Field(default=300.0, ge=1, description="seconds between two looks through the whole inbox")
     health_port: int = Field(
         default=9108, ge=0, le=65535, description="port of a worker's /livez, /readyz and /metrics; 0: any free one"
     )
