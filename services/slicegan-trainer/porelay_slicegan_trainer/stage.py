@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from porelay_kit.bench import Bench
 from porelay_kit.plugins import Bound
 from porelay_kit.tiles import require
-from porelay_schemas.errors import Stopped
+from porelay_schemas.errors import SliceOver, Stopped
 from porelay_schemas.messages import SliceganTrainerRequest, SliceganTrainerResult
 from porelay_schemas.plan import MethodCall
 from porelay_slicegan_trainer import checkpoints, documents, page
@@ -54,12 +54,17 @@ def run(request: SliceganTrainerRequest, bench: Bench) -> SliceganTrainerResult:
 
 
 def learn(bound: Bound, data: NDArray[Any], phases: int | None, bench: Bench) -> "tuple[Learner, StoppedBy]":
-    """Train on, from the newest checkpoint if there is one; return the learner and what ended the training."""
+    """Train on, from the newest checkpoint if there is one; return the learner and what ended the training.
+
+    Raises SliceOver, with a checkpoint kept, where the bench's slice of time is over and at least one step was made.
+    """
     from porelay_nets.runtime import default_device
 
     folder = bench.scratch
     learner: Learner
+    first: int | None = None
     for learner in bound(data, phases=phases, resume=checkpoints.newest(folder), device=default_device()):
+        first = learner.step if first is None else first
         try:
             bench.progress(learner.step, learner.params.steps, **learner.figures)
         except Stopped:
@@ -67,6 +72,11 @@ def learn(bound: Bound, data: NDArray[Any], phases: int | None, bench: Bench) ->
             raise
         if bench.stopping and not learner.done:
             return learner, "command"
-        if learner.step and (learner.done or learner.step % learner.params.checkpoint_every == 0):
+        over = bench.slice_over and not learner.done and learner.step > first
+        regular = learner.done or learner.step % learner.params.checkpoint_every == 0
+        if learner.step > first and (regular or over or bench.checkpoint_due):
             checkpoints.keep(folder, learner)
+            bench.keep_scratch()
+        if over:
+            raise SliceOver(f"slicegan-trainer: saved after step {learner.step} of {learner.params.steps}.")
     return learner, "converged" if learner.converged else "budget"
