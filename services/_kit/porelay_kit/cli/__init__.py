@@ -18,9 +18,12 @@ FAILED, BAD_INPUT, UNREACHABLE = 1, 2, 3
 
 COMMANDS = {
     "run": "porelay_kit.cli.run:run",
+    "submit": "porelay_kit.cli.submit:submit",
     "status": "porelay_kit.cli.runs:status",
+    "watch": "porelay_kit.cli.watch:watch",
     "report": "porelay_kit.cli.runs:report",
     "cancel": "porelay_kit.cli.runs:cancel",
+    "reconcile": "porelay_kit.cli.reconcile:reconcile",
     "plugins": "porelay_kit.cli.plugins:plugins",
     "plan": "porelay_kit.cli.plan:plan",
     "doctor": "porelay_kit.cli.doctor:doctor",

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from dataclasses import dataclass, field
 
 import click
 from rich.console import Console
@@ -45,8 +46,8 @@ class Terminal:
             TextColumn("{task.fields[note]}", style="dim"),
             console=self._console,
         )
-        self._task: TaskID | None = None
-        self._methods = ""
+        self._tasks: dict[str, TaskID] = {}
+        self._methods: dict[str, str] = {}
 
     def __enter__(self) -> Watcher:
         self._progress.start()
@@ -56,30 +57,41 @@ class Terminal:
         self._progress.stop()
 
     def _began(self, request: AnyRequest) -> None:
-        self._methods = methods_of(request)
-        self._task = self._progress.add_task(request.stage, total=1.0, note=self._methods)
+        self._methods[request.stage] = methods_of(request)
+        self._tasks[request.stage] = self._progress.add_task(request.stage, total=1.0, note=methods_of(request))
 
     def _moved(self, done: Done) -> None:
-        if self._task is not None:
-            note = f"{self._methods}  {describe(done)}"
-            self._progress.update(self._task, completed=done.done, total=done.total, note=note)
+        if done.stage in self._tasks:
+            note = f"{self._methods[done.stage]}  {describe(done)}"
+            self._progress.update(self._tasks[done.stage], completed=done.done, total=done.total, note=note)
 
     def _ended(self, outcome: AnyResult | Failure) -> None:
-        if self._task is not None:
+        if (task := self._tasks.pop(outcome.stage, None)) is not None:
             failed = isinstance(outcome, Failure)
-            note = "[red]failed[/red]" if failed else self._methods
-            self._progress.update(self._task, total=1.0, completed=0.0 if failed else 1.0, note=note)
-            self._progress.stop_task(self._task)
+            note = "[red]failed[/red]" if failed else self._methods[outcome.stage]
+            self._progress.update(task, total=1.0, completed=0.0 if failed else 1.0, note=note)
+            self._progress.stop_task(task)
+
+
+@dataclass
+class _Line:
+    """A stage of which lines are printed."""
+
+    methods: str = ""
+    start: float = field(default_factory=time.monotonic)
+    told: float = field(default_factory=time.monotonic)
+    last: Done | None = None
 
 
 class Lines:
-    """Plain lines: one at most every ten seconds while a stage runs, one when it ends."""
+    """Plain lines: one at most every ten seconds while a stage runs, one when it ends.
 
-    def __init__(self, write: bool = True) -> None:
-        self._write = write
-        self._told = self._start = 0.0
-        self._last: Done | None = None
-        self._methods = ""
+    `remote`: the stages run elsewhere, so how long they took is what their results say.
+    """
+
+    def __init__(self, *, write: bool = True, remote: bool = False) -> None:
+        self._write, self._remote = write, remote
+        self._lines: dict[str, _Line] = {}
 
     def __enter__(self) -> Watcher:
         return Watcher(self._began, self._moved, self._ended)
@@ -92,29 +104,30 @@ class Lines:
             click.echo(text, err=True)
 
     def _began(self, request: AnyRequest) -> None:
-        self._told = self._start = time.monotonic()
-        self._methods, self._last = methods_of(request), None
+        self._lines[request.stage] = _Line(methods_of(request))
 
     def _moved(self, done: Done) -> None:
-        self._last = done
-        if time.monotonic() - self._told > LINE_S:
-            self._told = time.monotonic()
+        line = self._lines.setdefault(done.stage, _Line())
+        line.last = done
+        if time.monotonic() - line.told > LINE_S:
+            line.told = time.monotonic()
             share = 100 * done.done / done.total if done.total else 0.0
-            self._say(f"{done.stage:<17} {share:3.0f} %  {done.seconds:6.1f} s  {self._methods}  {describe(done)}")
+            self._say(f"{done.stage:<17} {share:3.0f} %  {done.seconds:6.1f} s  {line.methods}  {describe(done)}")
 
     def _ended(self, outcome: AnyResult | Failure) -> None:
+        line = self._lines.pop(outcome.stage, None) or _Line()
         if isinstance(outcome, Failure):
             self._say(f"{outcome.stage:<17} FAILED  {outcome.text}")
             return
-        took = time.monotonic() - self._start
+        took = outcome.seconds if self._remote else time.monotonic() - line.start
         found = "found done" if took < outcome.seconds / 2 else ""
-        figures = describe(self._last) if self._last else found
-        self._say(f"{outcome.stage:<17} done   {took:6.1f} s  {self._methods}  {figures}")
+        figures = describe(line.last) if line.last else found
+        self._say(f"{outcome.stage:<17} done   {took:6.1f} s  {line.methods}  {figures}".rstrip())
 
 
-def watcher(*, quiet: bool) -> Terminal | Lines:
+def watcher(*, quiet: bool, remote: bool = False) -> Terminal | Lines:
     """Return what fits the place the output goes to."""
-    return Terminal() if sys.stderr.isatty() and not quiet else Lines(write=not quiet)
+    return Terminal() if sys.stderr.isatty() and not quiet else Lines(write=not quiet, remote=remote)
 
 
 def print_table(plan: Plan, outcome: Outcome) -> None:

@@ -1,18 +1,20 @@
 """`porelay run`: a stack goes in, a report comes out; one process, no server."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from porelay_kit import planning
 from porelay_kit.cli import BAD_INPUT, FAILED, UNREACHABLE, json_option, print_json
 from porelay_kit.cli.console import print_table, watcher
+from porelay_kit.cli.servers import home_option, place, store_at
 from porelay_kit.runner import embedded
 from porelay_kit.runner.embedded import Outcome
 from porelay_kit.runner.state import RunState, stack_ref, start
 from porelay_kit.settings import Settings
-from porelay_kit.store.folder import FolderStore
 from porelay_schemas.plan import voxel_um as parse_voxel
 
 
@@ -28,58 +30,74 @@ def plan_names(context: click.Context, parameter: click.Parameter, incomplete: s
     return [name for name in planning.shipped() if name.startswith(incomplete)]
 
 
+_RECIPE = (
+    click.argument("stack", type=click.Path(path_type=Path)),
+    click.option("--plan", default="electrode", show_default=True, shell_complete=plan_names, help="A name or a file."),
+    click.option("--voxel-um", callback=_voxel, metavar="Z,Y,X", help="Voxel size in micrometres; one for a cube."),
+    click.option("--set", "changes", multiple=True, metavar="STAGE.PARAM=VALUE", help="Change a parameter."),
+    click.option("--seed", type=int, help="Seed of everything that draws random numbers."),
+    click.option("--truth", type=click.Path(path_type=Path), help="Known labels of the same voxels, to state Dice."),
+)
+
+
+def recipe_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the stack, the plan and its changes, and the truth."""
+    for option in reversed(_RECIPE):
+        function = option(function)
+    return function
+
+
 @click.command()
-@click.argument("stack", type=click.Path(path_type=Path))
-@click.option("--plan", default="electrode", show_default=True, shell_complete=plan_names, help="A name or a file.")
-@click.option("--home", type=click.Path(path_type=Path), help="Folder of the store.  [default: ./porelay-data]")
-@click.option("--voxel-um", callback=_voxel, metavar="Z,Y,X", help="Voxel size in micrometres; one number for a cube.")
-@click.option("--set", "changes", multiple=True, metavar="STAGE.PARAM=VALUE", help="Change a parameter of the plan.")
-@click.option("--seed", type=int, help="Seed of everything that draws random numbers.")
-@click.option("--truth", type=click.Path(path_type=Path), help="Known labels of the same voxels, to state Dice.")
+@recipe_options
+@home_option
 @click.option("--max-memory", metavar="SIZE", help="Peak memory of a stage, such as 4GiB.")
 @click.option("--workers", type=int, help="Threads of a stage.")
 @json_option
 def run(
     stack: Path,
     plan: str,
-    home: Path | None,
     voxel_um: tuple[float, float, float] | None,
     changes: tuple[str, ...],
     seed: int | None,
     truth: Path | None,
+    home: Path | None,
     max_memory: str | None,
     workers: int | None,
     as_json: bool,
 ) -> None:
-    """Run all stages of a plan on STACK, a file or a folder of slices.
+    """Run all stages of a plan on STACK, a file or a folder of slices, in this process.
 
-    Started again with the same words it continues where it was; stages that are done are not computed again.
+    Started again with the same words it continues where it was; stages that are done are not computed again. The
+    store is ./porelay-data, or the folder of --home or PORELAY_HOME, or the bucket of PORELAY_S3_URL, where `status`
+    and `report` find the run, too. Use `porelay submit` to have workers run it.
     """
     settings = Settings.from_env(home=home, max_memory_bytes=max_memory, workers=workers)
     chosen = planning.load(plan, changes, voxel_um=voxel_um, seed=seed)
-    store = FolderStore(settings.home)
+    store = store_at(home)
     state = start(store, chosen, stack_ref(stack), stack_ref(truth) if truth else None)
     state.resume()
     with watcher(quiet=as_json) as watch:
         outcome = embedded.run(state, settings, watch)
-    _answer(state, outcome, store, as_json)
-    sys.exit(_code(outcome))
+    answer(state, outcome, as_json=as_json)
+    sys.exit(code(outcome))
 
 
-def _answer(state: RunState, outcome: Outcome, store: FolderStore, as_json: bool) -> None:
-    path = store.local(outcome.report)
+def answer(state: RunState, outcome: Outcome, *, as_json: bool) -> None:
+    """Print how a run has ended: the table, failures, and where the report is."""
+    where = place(state.store, outcome.report)
     if as_json:
         failures = {stage: failure.model_dump(mode="json") for stage, failure in outcome.failures.items()}
         results = {stage: result.model_dump(mode="json") for stage, result in outcome.results.items()}
-        print_json({"run_id": state.run_id, "results": results, "failures": failures, "report": str(path)})
+        print_json({"run_id": state.run_id, "results": results, "failures": failures, "report": where})
         return
     print_table(state.plan(), outcome)
     for failure in outcome.failures.values():
         click.echo(f"{failure.stage} failed ({failure.error}): {failure.text}", err=True)
-    click.echo(f"report: {path}")
+    click.echo(f"report: {where}")
 
 
-def _code(outcome: Outcome) -> int:
+def code(outcome: Outcome) -> int:
+    """Return the exit code of a run that has ended so."""
     if not outcome.failures:
         return 0
     errors = [failure.error for failure in outcome.failures.values()]

@@ -1,37 +1,26 @@
 """`porelay status`, `report` and `cancel`: what the store knows of runs."""
 
+import contextlib
+import json
+import shutil
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import click
+from pydantic import ValidationError
 
 from porelay_kit.cli import json_option, print_json
-from porelay_kit.runner.embedded import write_report
-from porelay_kit.runner.state import RunState, run_ids
-from porelay_kit.settings import Settings
-from porelay_kit.store.folder import FolderStore
+from porelay_kit.cli.servers import broker_if_any, home_option, known_runs, place, run_argument, store_at
+from porelay_kit.runner.history import Roll, Spot, StageHistory, history, marks, whole
+from porelay_kit.runner.state import Notes, RunState
+from porelay_kit.store.base import Store
+from porelay_schemas.intake import PREFIX as INTAKE
+from porelay_schemas.intake import Intake
+from porelay_schemas.plan import Plan
 
-home_option = click.option("--home", type=click.Path(path_type=Path), help="Folder of the store.")
-
-
-def _store(home: Path | None) -> FolderStore:
-    return FolderStore(Settings.from_env(home=home).home)
-
-
-def known_runs(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Complete the name of a run."""
-    return [name for name in run_ids(_store(context.params.get("home"))) if name.startswith(incomplete)]
-
-
-run_argument = click.argument("run_id", metavar="RUN", shell_complete=known_runs)
-
-
-def _states(state: RunState) -> dict[str, str]:
-    results, failures = state.results(), state.failures()
-    waiting = "cancelled" if state.cancelled() else "waiting"
-    return {
-        stage: "done" if stage in results else "failed" if stage in failures else waiting
-        for stage in state.plan().stages
-    }
+ANSWER_S = 1.0
+"""How long workers have to say what they hold."""
 
 
 @click.command()
@@ -39,32 +28,121 @@ def _states(state: RunState) -> dict[str, str]:
 @home_option
 @json_option
 def status(run_id: str | None, home: Path | None, as_json: bool) -> None:
-    """Tell how far RUN is, or all runs."""
-    store = _store(home)
-    states = {name: _states(RunState(store, name)) for name in ([run_id] if run_id else run_ids(store))}
+    """Tell how far RUN is, stage by stage; or all runs, a line each, and the drops that none was made of.
+
+    The store tells, also when the broker is dead. What runs at the moment the workers tell: without a broker, or from
+    a worker that does not answer, it is shown as waiting.
+    """
+    store = store_at(home)
+    if run_id:
+        _one(RunState(store, run_id), as_json=as_json)
+    else:
+        _all(store, as_json=as_json)
+
+
+def _one(state: RunState, *, as_json: bool) -> None:
+    now = history(state)
+    if now.state in ("waiting", "failed", "cancelled"):
+        now = history(state, _held())
     if as_json:
-        print_json(states)
+        stages = {stage.stage: stage.document for stage in now.stages}
+        print_json({"run_id": state.run_id, "plan": now.plan.name, "state": now.state, "stages": stages})
         return
-    for name, stages in states.items():
-        click.echo(name)
-        for stage, state in stages.items():
-            failure = RunState(store, name).failures().get(stage)
-            click.echo(f"  {stage:<17} {state}" + (f"  {failure.text}" if failure and state == "failed" else ""))
-    if not states:
+    click.echo(f"{state.run_id}  {now.state}")
+    for stage in now.stages:
+        click.echo(_line(stage))
+
+
+def _held() -> set[Spot]:
+    """Return what workers say that they hold, nothing where there is no broker."""
+    with broker_if_any() as broker:
+        if broker is None:
+            return set()
+        roll = Roll(broker)
+        roll.call(ANSWER_S)
+        return roll.held
+
+
+def _line(stage: StageHistory) -> str:
+    seconds = f"{stage.seconds:10,.1f} s" if stage.seconds is not None else " " * 12
+    when = stage.started.astimezone().strftime("%Y-%m-%d %H:%M:%S") if stage.started else " " * 19
+    text = f"on {stage.host}  {stage.text}".strip() if stage.host else stage.text
+    if stage.again is not None:
+        text += "  (comes again)" if stage.again else "  (`porelay dlq replay` or `porelay submit` sends it again)"
+    return f"  {stage.stage:<17} {stage.state:<9} {when} {seconds}  {text}".rstrip()
+
+
+def _all(store: Store, *, as_json: bool) -> None:
+    found, untaken = marks(store), _untaken(store)
+    plans = {run_id: _plan(store, run_id) for run_id in found}
+    states = [whole(plan, found[run_id].notes) for run_id, plan in plans.items() if plan]
+    held = set() if set(states) <= {"done"} else _held()
+    summaries = {run_id: _summary(run_id, found[run_id].notes, plan, held) for run_id, plan in plans.items()}
+    if as_json:
+        print_json({"runs": summaries, "drops": [one.model_dump(mode="json") for one in untaken]})
+        return
+    for run_id, summary in summaries.items():
+        click.echo(f"{run_id:<44} {summary['state']:<9} {_words(summary)}")
+    for one in untaken:
+        click.echo(f"{one.drop:<44} {one.state:<9} {one.text}")
+    if not found:
         click.echo(f"no runs in {store.url}")
+
+
+def _untaken(store: Store) -> list[Intake]:
+    """Return the drops of which no run has come: what they wait for, or why they were rejected."""
+    found = []
+    for key in store.list(INTAKE):
+        with contextlib.suppress(KeyError, ValidationError):
+            found.append(Intake.model_validate_json(store.read(key)))
+    return sorted((one for one in found if one.state in ("waiting", "rejected")), key=lambda one: one.drop)
+
+
+def _plan(store: Store, run_id: str) -> Plan | None:
+    try:
+        return Plan.model_validate_json(store.read(f"runs/{run_id}/plan.json"))
+    except (KeyError, ValueError):
+        return None
+
+
+def _summary(run_id: str, notes: Notes, plan: Plan | None, held: Collection[Spot]) -> dict[str, Any]:
+    stages = list(plan.stages) if plan else []
+    busy = [spot.stage for spot in held if spot.run_id == run_id]
+    return {
+        "state": whole(plan, notes, busy) if plan else "damaged",
+        "done": [stage for stage in stages if stage in notes.done],
+        "running": [stage for stage in stages if stage in busy],
+        "failed": [stage for stage in stages if stage in notes.failed],
+        "stages": len(stages),
+    }
+
+
+def _words(summary: dict[str, Any]) -> str:
+    parts = [f"{len(summary['done'])}/{summary['stages']} stages"]
+    parts += [f"{name}: {', '.join(summary[name])}" for name in ("running", "failed") if summary[name]]
+    return "  ".join(parts)
 
 
 @click.command()
 @run_argument
 @home_option
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Copy the report to FILE.", metavar="FILE")
 @json_option
-def report(run_id: str, home: Path | None, as_json: bool) -> None:
-    """Write the report of RUN anew and print its path."""
-    store = _store(home)
-    state = RunState(store, run_id)
+def report(run_id: str, home: Path | None, out: Path | None, as_json: bool) -> None:
+    """Write the report of RUN anew and print where it is; with --out copy it to a file of yours."""
+    from porelay_kit.runner.embedded import write_report
+
+    state = RunState(store_at(home), run_id)
     state.run()
-    path = str(store.local(write_report(state)))
-    print_json({"run_id": run_id, "report": path}) if as_json else click.echo(path)
+    key = write_report(state)
+    where = place(state.store, key)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(state.store.local(key), out)
+    if as_json:
+        print_json({"run_id": run_id, "report": where, "file": str(out) if out else None})
+    else:
+        click.echo(str(out or where))
 
 
 @click.command()
@@ -73,6 +151,14 @@ def report(run_id: str, home: Path | None, as_json: bool) -> None:
 @home_option
 @json_option
 def cancel(run_id: str, only_training: bool, home: Path | None, as_json: bool) -> None:
-    """Stop RUN. Nothing is lost: started again, it continues."""
-    RunState(_store(home), run_id).cancel(only_training=only_training)
+    """Stop RUN. Nothing is lost: started or submitted again, it continues.
+
+    The wish lies in the store, where every worker looks; where there is a broker they are told at once, too.
+    """
+    state = RunState(store_at(home), run_id)
+    state.cancel(only_training=only_training)
+    with broker_if_any() as broker:
+        if broker is not None:
+            ask = "finish-training" if only_training else "cancel"
+            broker.emit(f"control.run.{run_id}", json.dumps({"ask": ask}).encode())
     print_json({"run_id": run_id, "cancelled": True}) if as_json else click.echo(f"{run_id}: asked to stop")

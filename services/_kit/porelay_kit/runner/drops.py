@@ -6,6 +6,7 @@ rejected (`.rejected.txt`), and the wish that it be looked at again (`.again`). 
 folder of slices the marker `_complete.json`.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -39,6 +40,17 @@ def with_identity(name: str, identity: str) -> str:
     """Return the name of a drop whose own name another stack has: `stack-1a2b3c4d.tif`."""
     stem, dot, suffix = name.partition(".")
     return f"{stem}-{identity}{dot}{suffix}"
+
+
+def truth_name(name: str, file_name: str) -> str:
+    """Return the name of the truth of a drop: `stack.tif.truth.tif`; that of a folder of slices has no suffix."""
+    suffix = re.sub(r"[^A-Za-z0-9.]", "", file_name.partition(".")[2])
+    return f"{name}{TRUTH}.{suffix}" if suffix else f"{name}{TRUTH}"
+
+
+def digest(data: bytes) -> str:
+    """Return the SHA-256 of some bytes."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def sums_text(digests: Mapping[str, str]) -> str:
