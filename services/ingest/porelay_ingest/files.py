@@ -31,8 +31,11 @@ DECODING = (
 )
 """What tifffile, imagecodecs, Pillow and zipfile raise on damaged files."""
 
-MOST_RATIO = 50_000
-"""No codec in use packs real images tighter than this; a file that declares more is a trap."""
+MOST_RATIO = 500
+"""Images pack a hundred times at most, label images somewhat tighter; beyond this a file is taken for a trap."""
+
+HARMLESS_BYTES = 2**26
+"""What unpacks to less than this does no harm, however tightly it is packed."""
 
 
 def head(path: Path, count: int = 16) -> bytes:
@@ -68,9 +71,10 @@ def truncated(what: str, detail: str) -> BadInput:
 
 
 def plausible(what: str, declared: int, actual: int) -> None:
-    """Raise BadInput where a compressed file declares more bytes than any codec can unpack from it."""
-    if declared > MOST_RATIO * max(actual, 1):
+    """Raise BadInput where a compressed file declares far more bytes than images unpack to."""
+    if declared > max(HARMLESS_BYTES, MOST_RATIO * actual):
         raise BadInput(
             f"{what}: declares {declared:,} bytes of voxels in a file of {actual:,} bytes, "
-            f"wanted at most {MOST_RATIO:,} times the file. It is damaged or forged: export it again."
+            f"wanted at most {MOST_RATIO:,} times the file. It is damaged or forged, or nearly empty: "
+            "export it again, without compression where it is meant so."
         )

@@ -10,6 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from porelay_ingest import image_file, tiff_stack
+from porelay_ingest.headers import check_file
 from porelay_ingest.numbering import missing_numbers, natural
 from porelay_schemas.errors import BadInput
 from porelay_schemas.stacks import Stack, StackFacts
@@ -62,8 +63,19 @@ def slice_files(folder: Path) -> list[Path]:
 
 
 def open_slice(file: Path) -> Stack:
-    """Open one file of a folder."""
+    """Open one file of a folder, its header checked."""
+    check_file(file)
     return tiff_stack.opened(file, 1) if SUFFIXES[file.suffix.lower()] == "TIFF" else image_file.opened(file)
+
+
+def check_slices(folder: Path) -> None:
+    """Open every slice without decoding one; raise BadInput where one differs from the first or is damaged."""
+    first, *others = slice_files(folder)
+    with closing(open_slice(first)) as opened_:
+        look = opened_.facts
+    for file in others:
+        with closing(open_slice(file)) as slice_:
+            _check_alike(file.name, slice_.facts, first.name, look)
 
 
 def _check_single(name: str, facts: StackFacts) -> None:
@@ -77,16 +89,19 @@ def _check_single(name: str, facts: StackFacts) -> None:
 def _reader(first: StackFacts, first_name: str) -> Callable[[Path, NDArray[Any]], None]:
     def read(file: Path, plane: NDArray[Any]) -> None:
         with closing(open_slice(file)) as slice_:
-            facts = slice_.facts
-            _check_single(file.name, facts)
-            if (facts.shape, facts.dtype) != (first.shape, first.dtype):
-                raise BadInput(
-                    f"slice {file.name!r}: has {_look(facts)}, {first_name!r} has {_look(first)}; wanted slices of one "
-                    "size and type. Crop or convert them alike, or take out the odd one."
-                )
+            _check_alike(file.name, slice_.facts, first_name, first)
             slice_.read(0, plane[None])
 
     return read
+
+
+def _check_alike(name: str, facts: StackFacts, first_name: str, first: StackFacts) -> None:
+    _check_single(name, facts)
+    if (facts.shape, facts.dtype) != (first.shape, first.dtype):
+        raise BadInput(
+            f"slice {name!r}: has {_look(facts)}, {first_name!r} has {_look(first)}; wanted slices of one "
+            "size and type. Crop or convert them alike, or take out the odd one."
+        )
 
 
 def _look(facts: StackFacts) -> str:

@@ -16,6 +16,7 @@ MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM")
 FORMATS = ("PNG", "JPEG", "BMP")
 """Pillow is allowed no other: some of its formats run programs."""
 DTYPES = {"1": "bool", "L": "uint8", "P": "uint8", "I;16": "uint16", "I;16B": "uint16", "I": "uint16", "F": "float32"}
+Image.MAX_IMAGE_PIXELS = None  # slices of electron microscopes are larger than Pillow's bound: `plausible` is ours
 COLOURS = ("RGB", "RGBA", "LA", "CMYK", "YCbCr", "LAB")
 
 

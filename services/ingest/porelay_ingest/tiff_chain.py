@@ -38,10 +38,11 @@ class Page:
 
 @dataclass(frozen=True)
 class Chain:
-    """All pages that can be reached; not `whole` where the chain leads out of the file."""
+    """All pages that can be reached; not `whole` where the chain leads out of the file or, a `circle`, back into it."""
 
     pages: tuple[Page, ...]
     whole: bool
+    circle: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def walk(path: Path) -> Chain:
             layout, offset = _header(file)
             while offset:
                 if offset in seen:
-                    return Chain(tuple(pages), whole=False)
+                    return Chain(tuple(pages), whole=False, circle=True)
                 seen.add(offset)
                 page, offset = _directory(file, layout, offset, size)
                 pages.append(page)

@@ -1,0 +1,74 @@
+"""The plan of a drop: a shipped one by the folder's name, or the text that lies beside the drop.
+
+Beside the drop lies a whole plan, or only `plan: NAME` of a shipped one; `count: N` says how many slices will come.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from porelay_ingest.intake.drops import Drop
+from porelay_kit import planning
+from porelay_kit.runner.drops import PLAN
+from porelay_schemas.errors import BadInput, nearest
+from porelay_schemas.plan import Plan
+
+MOST_BYTES = 65536
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """What lies beside a drop: `count` slices will come; `plan` is a shipped name, or `text` a whole plan."""
+
+    count: int | None = None
+    plan: str | None = None
+    text: str = ""
+
+
+def read(data: bytes, source: str) -> Sidecar:
+    """Read the text beside a drop; raise BadInput where it is no plan.
+
+    A YAML alias makes a thousand things of one, so there may be none.
+    """
+    if len(data) > MOST_BYTES:
+        raise BadInput(f"{source}: {len(data):,} bytes, wanted a plan of at most {MOST_BYTES:,}. Shorten it.")
+    document = _document(data, source)
+    count, plan = document.pop("count", None), document.pop("plan", None)
+    if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
+        raise BadInput(f"{source}: count is {count!r}, wanted the number of slices, 1 or more. Correct it.")
+    if plan is not None and (document or not isinstance(plan, str)):
+        raise BadInput(f"{source}: wanted a whole plan, or `plan` with a shipped plan's name, not both. Take one out.")
+    return Sidecar(count, plan, yaml.safe_dump(document, sort_keys=False) if document else "")
+
+
+def _document(data: bytes, source: str) -> dict[str, Any]:
+    try:
+        text = data.decode()
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+            raise BadInput(
+                f"{source}: holds YAML aliases (*name), which a plan may not. Write out what they stand for."
+            )
+        document = yaml.safe_load(text)
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise BadInput(f"{source}: not YAML ({error}). Correct that line.") from error
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        raise BadInput(f"{source}: wanted a plan: a mapping with 'name', 'phases' and 'stages'. Correct it.")
+    return document
+
+
+def plan_of(drop: Drop, sidecar: Sidecar) -> Plan:
+    """Return the plan of a drop, every parameter explicit; raise BadInput or UnknownMethod where there is none."""
+    source = drop.name + PLAN
+    if sidecar.text:
+        return planning.parse(sidecar.text, source)
+    name = sidecar.plan or drop.plan
+    shipped = planning.shipped()
+    if name not in shipped:
+        raise BadInput(
+            f"{drop.name}: no shipped plan is called {name!r}. {nearest(name, shipped)} "
+            f"Drop it into inbox/<plan>/, or put its plan beside it as {source}."
+        )
+    return planning.load(name)
