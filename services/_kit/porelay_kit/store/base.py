@@ -1,8 +1,20 @@
 """What a store must do. Keys are relative paths with '/'; a write is seen whole or not at all."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """What a store knows of an object; the ETag changes with the content."""
+
+    key: str
+    size_bytes: int
+    etag: str
+    modified: datetime
 
 
 class Workspace(Protocol):
@@ -47,11 +59,23 @@ class Store(Protocol):
     def list(self, prefix: str) -> Iterator[str]:
         """Yield the keys under a prefix (a folder), sorted."""
 
+    def objects(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Yield the objects under a prefix (a folder), sorted by key."""
+
+    def upload(self, path: Path, key: str) -> None:
+        """Write a local file to an object, replacing it; of any size."""
+
     def delete(self, prefix: str) -> None:
         """Delete an object, or everything under a prefix; what is not there is no error."""
 
     def local(self, key: str) -> Path:
         """Return a local path with an object's content, to be read only."""
+
+    def local_folder(self, prefix: str) -> Path:
+        """Return a local folder with all objects under a prefix, to be read only; KeyError where there are none.
+
+        Raises BadInput where an object's name would leave that folder.
+        """
 
     def zarr_spec(self, key: str) -> dict[str, Any]:
         """Return the tensorstore `kvstore` of a committed array."""

@@ -3,13 +3,16 @@
 import errno
 import os
 import shutil
-import socket
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+from porelay_kit.store.base import ObjectInfo
+from porelay_kit.store.keys import checked
+from porelay_kit.store.staging import staging
 from porelay_schemas.errors import BadInput, StoreUnavailable
 
 P = ParamSpec("P")
@@ -17,7 +20,6 @@ R = TypeVar("R")
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
-_HOST = socket.gethostname()
 
 
 def _translated(function: Callable[P, R]) -> Callable[P, R]:
@@ -35,18 +37,18 @@ def _translated(function: Callable[P, R]) -> Callable[P, R]:
     return wrapper
 
 
-def translate(error: OSError) -> Exception:
-    """Return what an OSError of the home folder means to the user."""
+def translate(error: OSError, place: str = "home", option: str = "--home") -> Exception:
+    """Return what an OSError of the home folder, or of another place of ours, means to the user."""
+    where = f"{place} {error.filename!r}"
     if error.errno in _FULL:
         return StoreUnavailable(
-            f"home {error.filename!r}: the disk is full. Free some space, or give another place with --home; "
+            f"{where}: the disk is full. Free some space, or give another place with {option}; "
             "then run the same command again, it continues where it was."
         )
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
-        return BadInput(f"home {error.filename!r}: a file is in the way, not a folder. Give another one with --home.")
+        return BadInput(f"{where}: a file is in the way, not a folder. Give another one with {option}.")
     if error.errno in _READ_ONLY:
-        reason = f"not writable ({error.strerror})"
-        return BadInput(f"home {error.filename!r}: {reason}. Give a folder of yours with --home.")
+        return BadInput(f"{where}: not writable ({error.strerror}). Give a folder of yours with {option}.")
     return error
 
 
@@ -62,10 +64,7 @@ class FolderStore:
         return str(self.home)
 
     def _path(self, key: str) -> Path:
-        parts = key.split("/")
-        if not key or any(part in ("", ".", "..") for part in parts):
-            raise BadInput(f"store key {key!r}: wanted a relative path without '.' or '..'.")
-        return self.home.joinpath(*parts)
+        return self.home.joinpath(*checked(key).split("/"))
 
     @_translated
     def read(self, key: str) -> bytes:
@@ -100,12 +99,25 @@ class FolderStore:
         """Return whether an object is there."""
         return self._path(key).is_file()
 
-    @_translated
     def list(self, prefix: str) -> Iterator[str]:
         """Yield the keys under a prefix, sorted."""
+        return (info.key for info in self.objects(prefix))
+
+    @_translated
+    def objects(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Yield the objects under a prefix, sorted by key; the ETag tells time and size."""
         root = self._path(prefix.rstrip("/"))
-        files = sorted(path for path in root.rglob("*") if path.is_file() and not path.name.startswith(".tmp-"))
-        return (path.relative_to(self.home).as_posix() for path in files)
+        files = [path for path in root.rglob("*") if path.is_file() and not path.name.startswith(".tmp-")]
+        found = {path.relative_to(self.home).as_posix(): path for path in files}
+        return (_info(key, found[key]) for key in sorted(found))
+
+    @_translated
+    def upload(self, path: Path, key: str) -> None:
+        """Copy a file into the store, replacing the object."""
+        target = self._path(key)
+        _make(target.parent)
+        os.replace(_copy(path, target), target)
+        _sync(target.parent)
 
     @_translated
     def delete(self, prefix: str) -> None:
@@ -123,6 +135,20 @@ class FolderStore:
         path.stat()
         return path
 
+    @_translated
+    def local_folder(self, prefix: str) -> Path:
+        """Return the folder itself; raise BadInput where a link in it leads out of it."""
+        folder = self._path(prefix.rstrip("/"))
+        if not folder.is_dir():
+            raise KeyError(prefix)
+        root = folder.resolve()
+        for path in folder.rglob("*"):
+            if not path.resolve().is_relative_to(root):
+                raise BadInput(
+                    f"folder {str(folder)!r}: {path.name!r} is a link to elsewhere. Put the file itself there."
+                )
+        return folder
+
     def zarr_spec(self, key: str) -> dict[str, Any]:
         """Return the tensorstore `kvstore` of an array."""
         return {"driver": "file", "path": str(self._path(key)) + "/"}
@@ -130,14 +156,9 @@ class FolderStore:
     @_translated
     def begin(self, prefix: str) -> "FolderWorkspace":
         """Return a workspace under `staging/`; what killed workers of this machine left there for `prefix` goes."""
-        name = prefix.replace("/", "-")
-        staging = self._path("staging")
-        _make(staging)
-        for left in staging.glob(f"{name}@{_HOST}@*"):
-            if not _alive(int(left.name.split("@")[2])):
-                shutil.rmtree(left, ignore_errors=True)
-        folder = Path(tempfile.mkdtemp(prefix=f"{name}@{_HOST}@{os.getpid()}@", dir=staging))
-        folder.chmod(0o755)
+        root = self._path("staging")
+        _make(root)
+        folder = staging(root, prefix)
         return FolderWorkspace(folder, self._path(prefix))
 
     @_translated
@@ -188,16 +209,6 @@ class FolderWorkspace:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -218,6 +229,27 @@ def _temporary(path: Path, data: bytes) -> Path:
         raise
     os.chmod(name, 0o644)
     return Path(name)
+
+
+def _copy(source: Path, target: Path) -> Path:
+    """Return a temporary copy beside the target, on the disk."""
+    handle, name = tempfile.mkstemp(prefix=".tmp-", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file, source.open("rb") as content:
+            shutil.copyfileobj(content, file, 2**20)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        Path(name).unlink()
+        raise
+    os.chmod(name, 0o644)
+    return Path(name)
+
+
+def _info(key: str, path: Path) -> ObjectInfo:
+    stat = path.stat()
+    modified = datetime.fromtimestamp(stat.st_mtime, UTC)
+    return ObjectInfo(key, stat.st_size, f"{stat.st_mtime_ns:x}-{stat.st_size:x}", modified)
 
 
 def _sync(folder: Path) -> None:

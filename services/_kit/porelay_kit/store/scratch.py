@@ -1,0 +1,101 @@
+"""Folders of unfinished work, here and in the bucket, so that another machine can go on with it."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from porelay_kit.store.base import ObjectInfo
+from porelay_kit.store.cache import fetch, partial, writing
+from porelay_kit.store.s3 import Bucket, parallel
+
+Note = dict[str, tuple[str, int, int]]
+"""What both sides had in common last: ETag, size and time (ns) of the local file, by name."""
+
+
+class Scratch:
+    """The scratch folders of one machine.
+
+    A folder is filled from the bucket when it is opened, unless the bucket still has what this machine last read or
+    wrote there: then what lies here is at least as new, even after a kill.
+    """
+
+    def __init__(self, root: Path, bucket: Bucket) -> None:
+        self._root, self._bucket = root, bucket
+        self._open: set[str] = set()
+
+    def open(self, prefix: str) -> Path:
+        """Return the folder, filled."""
+        folder = self._root / prefix
+        if prefix in self._open and folder.is_dir():
+            return folder
+        there = self._there(prefix)
+        with writing():
+            folder.mkdir(parents=True, exist_ok=True)
+            known = {name: entry[0] for name, entry in self._note(prefix).items()}
+            if {name: info.etag for name, info in there.items()} != known:
+                self._fill(prefix, there)
+        self._open.add(prefix)
+        return folder
+
+    def keep(self, prefix: str) -> None:
+        """Upload what is new, then delete from the bucket what is gone."""
+        self._open.discard(prefix)
+        folder = self._root / prefix
+        with writing():
+            folder.mkdir(parents=True, exist_ok=True)
+            note, here = self._note(prefix), _stated(folder)
+
+        def upload(name: str) -> str:
+            if name in note and note[name][1:] == here[name]:
+                return note[name][0]
+            return self._bucket.upload(folder / name, f"scratch/{prefix}/{name}")
+
+        etags = parallel(upload, here)
+        gone = [f"scratch/{prefix}/{name}" for name in note if name not in here]
+        if gone:
+            self._bucket.delete(gone)
+        self._write(prefix, {name: (etag, *here[name]) for name, etag in zip(here, etags, strict=True)})
+
+    def drop(self, prefix: str) -> None:
+        """Delete the folder here and in the bucket."""
+        self._open.discard(prefix)
+        self._bucket.delete([info.key for info in self._there(prefix).values()])
+        self._note_path(prefix).unlink(missing_ok=True)
+        shutil.rmtree(self._root / prefix, ignore_errors=True)
+
+    def _there(self, prefix: str) -> dict[str, ObjectInfo]:
+        base = f"scratch/{prefix}/"
+        return {info.key.removeprefix(base): info for info in self._bucket.objects(base)}
+
+    def _fill(self, prefix: str, there: dict[str, ObjectInfo]) -> None:
+        folder = self._root / prefix
+        with partial(self._root.parent) as temporary:
+            fetch(self._bucket, there, temporary / "scratch")
+            self._note_path(prefix).unlink(missing_ok=True)
+            shutil.rmtree(folder)
+            os.rename(temporary / "scratch", folder)
+        stated = _stated(folder)
+        self._write(prefix, {name: (info.etag, *stated[name]) for name, info in there.items()})
+
+    def _note_path(self, prefix: str) -> Path:
+        return self._root / f"{prefix}.kept.json"
+
+    def _note(self, prefix: str) -> Note:
+        try:
+            entries = json.loads(self._note_path(prefix).read_bytes())
+        except FileNotFoundError:
+            return {}
+        return {name: (etag, size, time_ns) for name, (etag, size, time_ns) in entries.items()}
+
+    def _write(self, prefix: str, note: Note) -> None:
+        path = self._note_path(prefix)
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(note))
+        os.replace(temporary, path)
+
+
+def _stated(folder: Path) -> dict[str, tuple[int, int]]:
+    """Return size and time of every file."""
+    found = {path.relative_to(folder).as_posix(): path.stat() for path in folder.rglob("*") if path.is_file()}
+    return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in sorted(found.items())}
