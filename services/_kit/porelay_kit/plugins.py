@@ -76,10 +76,8 @@ class Method:
     @property
     def code(self) -> str:
         """Distribution, version and digest of the sources that the method comes with, and of libraries of ours."""
-        dist = self.entry.dist
-        packages = [self.entry.module.partition(".")[0], *(_libraries(dist) if dist else [])]
-        digest = " ".join(_digest(package) for package in packages)
-        return f"{dist.name} {dist.version} {digest}" if dist else f"{self.entry.value} {digest}"
+        name, packages = _origin(self.entry, tuple(sys.path))
+        return f"{name} {' '.join(_digest(package) for package in packages)}"
 
 
 def params_of(function: Callable[..., Any]) -> type[Params]:
@@ -92,6 +90,14 @@ def params_of(function: Callable[..., Any]) -> type[Params]:
         where = f"{function.__module__}.{function.__qualname__}"
         raise UnknownMethod(f"{where}: annotate its argument `params` with a subclass of Params.")
     return hint
+
+
+@cache
+def _origin(entry: EntryPoint, path: tuple[str, ...]) -> tuple[str, list[str]]:
+    """Return distribution and version of an entry point, and the import packages whose sources are its code."""
+    dist = entry.dist
+    packages = [entry.module.partition(".")[0], *(_libraries(dist) if dist else [])]
+    return (f"{dist.name} {dist.version}" if dist else entry.value), packages
 
 
 def _libraries(dist: Distribution) -> list[str]:
