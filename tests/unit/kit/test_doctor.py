@@ -69,13 +69,17 @@ class S3(BaseHTTPRequestHandler):
             return self.answer(403, b"<Error><Code>SignatureDoesNotMatch</Code></Error>")
         if name != "bucket":
             return self.answer(404, b"<Error><Code>NoSuchBucket</Code></Error>")
-        return self.serve_object(key, query, body) if key else self.serve_bucket(query)
+        return self.serve_object(key, query, body) if key else self.serve_bucket(query, body)
 
     do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = handle_one  # noqa: N815
 
-    def serve_bucket(self, query: dict[str, str]) -> None:
+    def serve_bucket(self, query: dict[str, str], body: bytes) -> None:
         if "notification" in query:
             return self.answer(501)
+        if "delete" in query:
+            for key in re.findall(r"<Key>(.*?)</Key>", body.decode()):
+                self.server.objects.pop(key)
+            return self.answer(200)
         keys = sorted(key for key in self.server.objects if key.startswith(query.get("prefix", "")))
         keys = [key for key in keys if key > query.get("continuation-token", "")]
         page = keys[: int(query.get("max-keys", 1000))]

@@ -79,7 +79,7 @@ def _worker(stage: str) -> Account:
 def _people() -> tuple[Account, ...]:
     return (
         Account(
-            name="porelay-viewer",
+            name="porelay-submit",
             about="who drops stacks and watches runs: listens, and changes nothing",
             configure=f"^{OWN}$",
             write=_any(OWN),

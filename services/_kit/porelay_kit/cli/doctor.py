@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from porelay_kit.cli import FAILED, UNREACHABLE, json_option, print_json
+from porelay_kit.cli.servers import home_option
 from porelay_kit.doctor.finding import Finding
 from porelay_kit.settings import Settings
 
@@ -20,7 +21,7 @@ PLAIN_WIDTH = 110
 
 
 @click.command()
-@click.option("--home", type=click.Path(path_type=Path), help="Folder of the store, where no bucket is set.")
+@home_option
 @json_option
 def doctor(home: Path | None, as_json: bool) -> None:
     """Probe the broker and the store, and say what to do.
@@ -28,7 +29,8 @@ def doctor(home: Path | None, as_json: bool) -> None:
     Leaves nothing behind and touches no work. Exit code 0: all is well or can be lived with; 1: something fails;
     3: a server is unreachable.
     """
-    findings = _checked(Settings.from_env(home=home))
+    settings = Settings.from_env(home=home)
+    findings = [finding for check in _checks(settings, in_folder=home is not None) for finding in check(settings)]
     if as_json:
         print_json([_document(finding) for finding in findings])
     else:
@@ -36,17 +38,13 @@ def doctor(home: Path | None, as_json: bool) -> None:
     sys.exit(_code(findings))
 
 
-def _checked(settings: Settings) -> list[Finding]:
-    return [finding for check in _checks(settings) for finding in check(settings)]
-
-
-def _checks(settings: Settings) -> list[Callable[[Settings], list[Finding]]]:
+def _checks(settings: Settings, *, in_folder: bool) -> list[Callable[[Settings], list[Finding]]]:
     checks: list[Callable[[Settings], list[Finding]]] = []
     if settings.amqp_url is not None:
         from porelay_kit.doctor import broker
 
         checks.append(broker.check)
-    if settings.s3_url:
+    if settings.s3_url and not in_folder:
         from porelay_kit.doctor import bucket
 
         return [*checks, bucket.check]
@@ -77,8 +75,9 @@ def print_findings(findings: list[Finding]) -> None:
 
 def _table(findings: list[Finding]) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for options in ({"min_width": 4}, {"no_wrap": True}, {"overflow": "fold"}):
-        table.add_column(**options)  # type: ignore[arg-type]
+    table.add_column(min_width=4)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for finding in findings:
         word, style = MARKS[finding.answer.verdict]
         table.add_row(Text(word, style=style), finding.probe, _said(finding, style))

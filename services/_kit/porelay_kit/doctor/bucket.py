@@ -1,10 +1,14 @@
 """Probes of an S3 bucket as the store."""
 
+import base64
+import hashlib
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from uuid import uuid4
 
 from porelay_kit.doctor import clock, space, volume
@@ -147,6 +151,22 @@ def objects(bench: Bench) -> Answer:
     return ok("put, replaced, read, listed in pages and deleted; each seen at once")
 
 
+def bulk_delete(bench: Bench) -> Answer:
+    """Many objects go with one request."""
+    names = ["bulk/1", "bulk/a b+c"]
+    for name in names:
+        bench.put(name, b"")
+    listed = "".join(f"<Object><Key>{bench.key(name)}</Key></Object>" for name in names)
+    body = f"<Delete><Quiet>true</Quiet>{listed}</Delete>".encode()
+    digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+    bench.wire.ask("POST", query={"delete": ""}, headers={"Content-MD5": digest}, body=body).checked()
+    if left := bench.keys("bulk/"):
+        return fail(
+            f"after a request to delete two objects {left} are left", "Scratch and dead attempts would pile up."
+        )
+    return ok("two objects went with one request")
+
+
 def odd_keys(bench: Bench) -> Answer:
     """Blanks, plus signs and UTF-8 in the names that people give their stacks."""
     bench.put(ODD_NAME, b"odd")
@@ -229,7 +249,9 @@ def volumes(bench: Bench) -> Answer:
     """An array written and read as volumes are."""
     from porelay_kit.store import open_store
 
-    return volume.round_trip(bench.prefix, open_store(bench.settings).zarr_spec(bench.key("probe.zarr")))
+    with tempfile.TemporaryDirectory() as folder:
+        store = open_store(bench.settings.model_copy(update={"cache": Path(folder)}))
+        return volume.round_trip(bench.prefix, store.zarr_spec(bench.key("probe.zarr")))
 
 
 def clock_skew(bench: Bench) -> Answer:
@@ -286,6 +308,7 @@ PROBES: tuple[Callable[[Bench], Answer], ...] = (
     wrong_credentials_refused,
     encryption,
     objects,
+    bulk_delete,
     odd_keys,
     metadata,
     suffix_range,

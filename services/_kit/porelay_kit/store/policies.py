@@ -18,6 +18,8 @@ DELETE = ("s3:DeleteObject",)
 LIST = ("s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads")
 EVERYTHING = ("*",)
 COMMITS = ("artifacts/*/manifest.json",)
+ASKED = ("runs/*/cancel", "runs/*/finish-training")
+"""What a person leaves in a run to have it stop."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +45,14 @@ def grants() -> tuple[Grant, ...]:
 def _worker(stage: str) -> Grant:
     own = (f"artifacts/{stage}/*", f"scratch/artifacts/{stage}/*")
     failures = (f"runs/*/failures/{stage}.json",)
-    read = ("artifacts/*", f"scratch/artifacts/{stage}/*", "plans/*", "runs/*")
-    write, delete = (*own, "runs/*"), (*own, *failures)
+    read = ["artifacts/*", f"scratch/artifacts/{stage}/*", "plans/*", "runs/*"]
+    write, delete = [*own, "runs/*"], [*own, *failures]
     if stage == "ingest":
-        read += ("inbox/*", "intake/*")
-        write += ("plans/*", "intake/*", "inbox/*.rejected.txt")
-        delete += ("intake/*", "inbox/*.rejected.txt")
+        read += ["inbox/*", "intake/*"]
+        write += ["plans/*", "intake/*", "inbox/*.rejected.txt"]
+        delete += ["intake/*", "inbox/*.rejected.txt", "inbox/*.again", *ASKED]
     about = f"workers of {stage}: read what other stages made, write what is theirs"
-    return Grant(f"porelay-{stage}", about, read, write, delete, spared=COMMITS)
+    return Grant(f"porelay-{stage}", about, tuple(read), tuple(write), tuple(delete), spared=COMMITS)
 
 
 def _people() -> tuple[Grant, ...]:
@@ -58,8 +60,9 @@ def _people() -> tuple[Grant, ...]:
         Grant(
             "porelay-submit",
             "who drops stacks and looks at results",
-            read=("inbox/*", "artifacts/*", "plans/*", "runs/*"),
-            write=("inbox/*", "runs/*/cancel", "runs/*/finish-training"),
+            read=("inbox/*", "intake/*", "artifacts/*", "plans/*", "runs/*"),
+            write=("inbox/*", "runs/*/report.html", *ASKED),
+            delete=ASKED,
         ),
         Grant(
             "porelay-operator",
