@@ -62,6 +62,9 @@ class Store(Protocol):
     def objects(self, prefix: str) -> Iterator[ObjectInfo]:
         """Yield the objects under a prefix (a folder), sorted by key."""
 
+    def beginning(self, start: str) -> Iterator[ObjectInfo]:
+        """Yield the objects whose keys begin so, be it in the middle of a name, sorted by key; none of an artifact."""
+
     def upload(self, path: Path, key: str) -> None:
         """Write a local file to an object, replacing it; of any size."""
 

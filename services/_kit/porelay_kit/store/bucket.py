@@ -89,6 +89,10 @@ class BucketStore:
             committed = self._committed(artifact, list(group))
             yield from (info for info in committed if info.key.startswith(f"{prefix}/"))
 
+    def beginning(self, start: str) -> Iterator[ObjectInfo]:
+        """Yield the objects whose keys begin so, sorted by key."""
+        return self.bucket.objects(checked(start))
+
     def _committed(self, artifact: str, found: Sequence[ObjectInfo]) -> Sequence[ObjectInfo]:
         """Return the objects of an artifact under the keys that readers use; none before its commit."""
         manifests = [info for info in found if info.key == f"{artifact}/{MANIFEST}"]

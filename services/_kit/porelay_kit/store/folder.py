@@ -111,6 +111,18 @@ class FolderStore:
         found = {path.relative_to(self.home).as_posix(): path for path in files}
         return (_info(key, found[key]) for key in sorted(found))
 
+    def beginning(self, start: str) -> Iterator[ObjectInfo]:
+        """Yield the objects whose keys begin so, sorted by key."""
+        parent, _, name = start.rpartition("/")
+        folder = self._path(parent)
+        places = [path for path in folder.glob("*") if path.name.startswith(name)]
+        alone = [path.relative_to(self.home).as_posix() for path in places if path.is_file()]
+        below = [
+            info for path in places if path.is_dir() for info in self.objects(path.relative_to(self.home).as_posix())
+        ]
+        files = [_info(key, self._path(key)) for key in alone if not key.rpartition("/")[2].startswith(".tmp-")]
+        return iter(sorted(files + below, key=lambda info: info.key))
+
     @_translated
     def upload(self, path: Path, key: str) -> None:
         """Copy a file into the store, replacing the object."""
