@@ -79,8 +79,7 @@ def explicit(plan: Plan) -> Plan:
         calls = []
         for call in plan.stages[name].use:
             try:
-                bound = bind(families_of(name), call, seed=plan.seed)
-                calls.append(MethodCall(method=bound.name, params=bound.params.model_dump(mode="json")))
+                calls.append(_explicit(name, call, plan.seed))
             except (BadInput, UnknownMethod) as error:
                 problems.append(error)
         stages[name] = plan.stages[name].model_copy(update={"use": tuple(calls)})
@@ -90,23 +89,46 @@ def explicit(plan: Plan) -> Plan:
     return plan.model_copy(update={"stages": stages})
 
 
+def _explicit(stage: str, call: MethodCall, seed: int | None = None) -> MethodCall:
+    bound = bind(families_of(stage), call, seed=seed)
+    return MethodCall(method=bound.name, params=bound.params.model_dump(mode="json"))
+
+
 def changed(plan: Plan, change: str) -> Plan:
     """Return the plan with one parameter changed; raise BadInput where the change cannot be understood."""
-    target, equals, value_text = change.partition("=")
+    stage = change.partition("=")[0].partition(".")[0]
+    if stage in plan.stages:
+        use = _changed(stage, plan.stages[stage].use, change)
+        stages = plan.stages | {stage: plan.stages[stage].model_copy(update={"use": use})}
+        return plan.model_copy(update={"stages": stages})
+    _parts(change)
+    raise BadInput(f"--set {change!r}: the plan has no stage {stage!r}. {nearest(stage, plan.stages)}")
+
+
+def changed_calls(stage: str, use: tuple[MethodCall, ...], changes: Iterable[str]) -> tuple[MethodCall, ...]:
+    """Return the method calls of a stage with parameters changed, all of them explicit and checked as a plan's are."""
+    for change in changes:
+        use = _changed(stage, use, change)
+    return tuple(_explicit(stage, call) for call in use)
+
+
+def _parts(change: str) -> tuple[list[str], str]:
+    target, equals, value = change.partition("=")
     parts = target.split(".")
     if not equals or len(parts) not in (2, 3):
         raise BadInput(f"--set {change!r}: wanted stage.param=value, or stage.method.param=value.")
-    stage, param = parts[0], parts[-1]
-    if stage not in plan.stages:
-        raise BadInput(f"--set {change!r}: the plan has no stage {stage!r}. {nearest(stage, plan.stages)}")
-    calls = plan.stages[stage].use
+    return parts, value
+
+
+def _changed(stage: str, calls: tuple[MethodCall, ...], change: str) -> tuple[MethodCall, ...]:
+    parts, value = _parts(change)
+    param = parts[-1]
     chosen = [call for call in calls if len(parts) == 2 or call.method == parts[1]]
     if len(chosen) != 1:
         names = [call.method for call in calls]
         raise BadInput(f"--set {change!r}: stage {stage!r} uses {names}; name one of them: {stage}.METHOD.{param}=...")
-    params = chosen[0].params | {param: yaml.safe_load(value_text)}
-    use = tuple(MethodCall(method=c.method, params=params) if c is chosen[0] else c for c in calls)
-    return plan.model_copy(update={"stages": plan.stages | {stage: plan.stages[stage].model_copy(update={"use": use})}})
+    params = chosen[0].params | {param: yaml.safe_load(value)}
+    return tuple(MethodCall(method=c.method, params=params) if c is chosen[0] else c for c in calls)
 
 
 def dump(plan: Plan) -> str:

@@ -23,6 +23,7 @@ COMMANDS = {
     "watch": "porelay_kit.cli.watch:watch",
     "report": "porelay_kit.cli.runs:report",
     "cancel": "porelay_kit.cli.runs:cancel",
+    "dlq": "porelay_kit.cli.dlq:dlq",
     "reconcile": "porelay_kit.cli.reconcile:reconcile",
     "plugins": "porelay_kit.cli.plugins:plugins",
     "plan": "porelay_kit.cli.plan:plan",
