@@ -19,9 +19,6 @@ from porelay_schemas.intake import PREFIX as INTAKE
 from porelay_schemas.intake import Intake
 from porelay_schemas.plan import Plan
 
-ANSWER_S = 1.0
-"""How long workers have to say what they hold."""
-
 
 @click.command()
 @click.argument("run_id", metavar="[RUN]", required=False, shell_complete=known_runs)
@@ -59,7 +56,7 @@ def _held() -> set[Spot]:
         if broker is None:
             return set()
         roll = Roll(broker)
-        roll.call(ANSWER_S)
+        roll.call()
         return roll.held
 
 

@@ -168,7 +168,7 @@ def _claimed(store: Store, drop: Drop) -> bool | None:
 
 def _there(store: Store, drop: Drop) -> dict[str, int]:
     """Return the sizes of what an upload that was broken off has left."""
-    return {one.key: one.size_bytes for one in store.objects(drop.folder) if one.key.startswith(drop.key)}
+    return {one.key: one.size_bytes for one in store.beginning(drop.key)}
 
 
 def _upload(store: Store, drop: Drop, there: dict[str, int]) -> None:

@@ -18,6 +18,9 @@ from porelay_schemas.manifest import Failure, Manifest, Run
 from porelay_schemas.messages import AnyResult
 from porelay_schemas.plan import Plan
 
+ANSWER_S = 1.5
+"""How long workers have to say what they hold."""
+
 State = Literal["done", "running", "waiting", "failed", "cancelled"]
 
 
@@ -55,10 +58,10 @@ class Roll:
         self._broker = broker
         broker.subscribe("worker.", self._hear)
 
-    def call(self, patience_s: float) -> None:
-        """Ask all workers and give them that long to answer."""
+    def call(self) -> None:
+        """Ask all workers, and give them time to answer."""
         self._broker.emit("control.all", json.dumps({"ask": "holding"}).encode())
-        time.sleep(patience_s)
+        time.sleep(ANSWER_S)
 
     def _hear(self, key: str, body: bytes) -> None:
         if not key.endswith(".holding"):

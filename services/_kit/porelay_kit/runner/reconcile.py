@@ -24,9 +24,6 @@ from porelay_schemas.messages import AnyRequest
 from porelay_schemas.plan import Plan
 from porelay_schemas.route import STAGES
 
-PATIENCE_S = 2.0
-"""How long workers have to say what they hold."""
-
 
 @dataclass
 class Account:
@@ -51,11 +48,12 @@ def reconcile(
     *,
     dry_run: bool = False,
     parked_too: bool = False,
-    patience_s: float = PATIENCE_S,
+    roll: Roll | None = None,
 ) -> Account:
     """Ask for exactly what is missing of these runs, or of all; write the reports that finished runs lack.
 
-    Raises BadInput where there is no such run, or where the broker has no queue for a stage.
+    Who calls it often gives a `roll` of its own, since each listens for as long as the broker is open. Raises BadInput
+    where there is no such run, or where the broker has no queue for a stage.
     """
     account = Account()
     wanted = [
@@ -64,7 +62,7 @@ def reconcile(
         for request in _missing(state, run_marks, account, dry_run=dry_run)
     ]
     if wanted:
-        left = _left_out(broker, {request.stage for _, request in wanted}, account, patience_s)
+        left = _left_out(broker, {request.stage for _, request in wanted}, roll or Roll(broker))
         for state, request in wanted:
             if _is_open(state, request, left, account, parked_too=parked_too):
                 account.asked.append(Spot(state.run_id, request.stage))
@@ -73,12 +71,12 @@ def reconcile(
     return account
 
 
-def take_up(state: RunState, broker: Broker, *, patience_s: float = PATIENCE_S) -> list[str]:
+def take_up(state: RunState, broker: Broker, *, patience_s: float = PATIENCE_S, roll: Roll | None = None) -> list[str]:
     """Let a stopped or failed run go on: forget both, and ask for what is ready; return those stages."""
     state.resume()
     for stage in state.failures():
         state.forget_failure(stage)
-    account = reconcile(state.store, broker, [state.run_id], parked_too=True, patience_s=patience_s)
+    account = reconcile(state.store, broker, [state.run_id], parked_too=True, roll=roll)
     return [spot.stage for spot in account.asked]
 
 
@@ -165,14 +163,14 @@ class _LeftOut:
     parked: set[Spot]
 
 
-def _left_out(broker: Broker, stages: set[str], account: Account, patience_s: float) -> _LeftOut:
+def _left_out(broker: Broker, stages: set[str], roll: Roll) -> _LeftOut:
     in_order = [stage for stage in STAGES if stage in stages]
-    roll = Roll(broker)
-    roll.call(patience_s)
+    roll.held.clear()
+    roll.call()
     queued = {spot for stage in in_order for body in broker.waiting(stage) if (spot := spot_of(body))}
     parked = {spot for stage in in_order for letter in broker.dead_letters(stage) if (spot := spot_of(letter.body))}
-    roll.call(patience_s)
-    return _LeftOut(queued, roll.held, parked)
+    roll.call()
+    return _LeftOut(queued, set(roll.held), parked)
 
 
 def _is_open(state: RunState, request: AnyRequest, left: _LeftOut, account: Account, *, parked_too: bool) -> bool:
