@@ -1,6 +1,5 @@
 """The doctor on real servers: they pass, nothing is left behind, and what is wrong with them is said."""
 
-
 import pytest
 
 from porelay_kit.doctor import bucket

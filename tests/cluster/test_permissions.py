@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from porelay_kit import volumes
-from porelay_kit.doctor.wire import Wire
 from porelay_kit.settings import Settings
 from porelay_kit.store import open_store
 from porelay_kit.store.policies import bucket_policy, ceph_user, grants
+from porelay_kit.store.wire import Wire
 from porelay_schemas.volumes import VolumeRef
 
 GRANTS = {grant.name: grant for grant in grants()}

@@ -15,8 +15,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 from porelay_kit.broker import permissions
 from porelay_kit.store import policies
+from porelay_kit.store.setup import INBOX, MINIO_TARGET, topic
 
-INBOX = "inbox/"
 EVENTS = ["s3:ObjectCreated:*"]
 TARGET = "PORELAY"
 """Name of MinIO's notification target: the suffix of its variables, and part of the target's ARN."""
@@ -97,17 +97,12 @@ def _definitions(folder: Path, site: Site, topology: Mapping[str, Any], password
 
 def minio_notification() -> dict[str, Any]:
     """Return the bucket's notification for MinIO."""
-    return {"QueueConfigurations": [_rule() | {"QueueArn": f"arn:minio:sqs::{TARGET}:amqp"}]}
+    return {"QueueConfigurations": [_rule() | {"QueueArn": MINIO_TARGET}]}
 
 
 def ceph_notification(bucket: str) -> dict[str, Any]:
     """Return the bucket's notification for Ceph."""
     return {"TopicConfigurations": [_rule() | {"TopicArn": f"arn:aws:sns:default::{topic(bucket)}"}]}
-
-
-def topic(bucket: str) -> str:
-    """Return the name of the topic that tells of drops."""
-    return f"porelay-{bucket}"
 
 
 def _rule() -> dict[str, Any]:
@@ -138,7 +133,7 @@ set -eu
 cd "$(dirname "$0")"
 mc mb --ignore-existing site/{shlex.quote(site.bucket)}
 {users}
-mc event add --ignore-existing site/{shlex.quote(site.bucket)} arn:minio:sqs::{TARGET}:amqp --event put --prefix {INBOX}
+mc event add --ignore-existing site/{shlex.quote(site.bucket)} {MINIO_TARGET} --event put --prefix {INBOX}
 """
 
 

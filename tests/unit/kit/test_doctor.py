@@ -18,8 +18,8 @@ from minio.signer import sign_v4_s3
 from porelay_kit.cli.doctor import doctor
 from porelay_kit.doctor import broker, bucket, clock, folder, space
 from porelay_kit.doctor.finding import Finding
-from porelay_kit.doctor.wire import Wire
 from porelay_kit.settings import Settings
+from porelay_kit.store.wire import Wire
 
 KEY, SECRET = "someone", "some secret"
 

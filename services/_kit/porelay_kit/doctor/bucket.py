@@ -13,11 +13,11 @@ from uuid import uuid4
 
 from porelay_kit.doctor import clock, space, volume
 from porelay_kit.doctor.finding import Answer, Excuse, Finding, examine, fail, ok, unknown, unreachable, warn
-from porelay_kit.doctor.wire import Refused, Wire
 from porelay_kit.settings import Settings
+from porelay_kit.store.setup import EXCHANGE, INBOX, told, topic_exchange
+from porelay_kit.store.wire import Refused, Wire
 from porelay_schemas.errors import PorelayError, StoreUnavailable
 
-INBOX, EXCHANGE = "inbox/", "ingest"
 PART_BYTES = 5 * 2**20
 """The smallest part that S3 allows but for the last."""
 ODD_NAME = "odd/a b+c/ü=%41&.txt"
@@ -279,24 +279,15 @@ def notifications(bench: Bench) -> Answer:
     if reply.status in (400, 403, 404, 405, 501):
         return warn(f"the server tells nobody of drops, or does not say ({reply.status})", sweep)
     reply.checked()
-    targets = [text for tag in ("Topic", "Queue", "CloudFunction") for text in reply.texts(tag) if text]
+    targets = told(reply)
     if not targets:
         return warn("the bucket is set up to tell nobody of drops", sweep)
     prefixes = [text for text in reply.texts("Value") if text]
     if prefixes and not any(INBOX.startswith(prefix) for prefix in prefixes):
         return warn(f"the bucket tells {targets[0]} of drops below {prefixes}, not of those in {INBOX}", sweep)
-    return _exchange(bench, targets[0])
-
-
-def _exchange(bench: Bench, target: str) -> Answer:
-    """Say which exchange a topic feeds, where the server can be asked: Ceph can."""
-    if ":sns:" not in target:
-        return ok(f"drops are told to {target}")
-    reply = bench.wire.form({"Action": "GetTopic", "TopicArn": target})
-    arguments = next((text for text in reply.texts("EndpointArgs") if text), "")
-    if reply.status >= 300 or "amqp-exchange" not in arguments:
-        return ok(f"drops are told to the topic {target}; to which exchange, the server does not say")
-    exchange = arguments.partition("amqp-exchange=")[2].partition("&")[0]
+    exchange = topic_exchange(bench.wire, targets[0]) if ":sns:" in targets[0] else None
+    if exchange is None:
+        return ok(f"drops are told to {targets[0]}; to which exchange, the server does not say")
     if exchange != EXCHANGE:
         advice = "`porelay topology apply` points it there."
         return warn(f"the topic of drops feeds the exchange {exchange!r}, wanted {EXCHANGE!r}", advice)

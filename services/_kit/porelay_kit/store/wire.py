@@ -1,4 +1,4 @@
-"""Signed requests to an S3 server that hide nothing: what it answers is what a probe sees."""
+"""Signed requests to an S3 server that hide nothing: for what probes it, and for what only one kind of server knows."""
 
 import hashlib
 import ssl
