@@ -18,6 +18,7 @@ FAILED, BAD_INPUT, UNREACHABLE = 1, 2, 3
 
 COMMANDS = {
     "run": "porelay_kit.cli.run:run",
+    "serve": "porelay_kit.cli.serve:serve",
     "submit": "porelay_kit.cli.submit:submit",
     "status": "porelay_kit.cli.runs:status",
     "watch": "porelay_kit.cli.watch:watch",

@@ -80,6 +80,11 @@ class Isolated:
                 self._child.end()
             self._child = None
 
+    def kill(self) -> None:
+        """End the child also while it works."""
+        if self._child is not None:
+            self._child.end()
+
 
 class _Child:
     """The parent's end."""

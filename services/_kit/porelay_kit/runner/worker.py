@@ -58,6 +58,9 @@ class Observer:
     def ended(self, delivery: Delivery, outcome: Outcome, seconds: float, detail: object) -> None:
         """Hear how a delivery ended; `detail` is the result, or the error."""
 
+    def run_ended(self, run: Run, notes: Notes) -> None:
+        """Hear that nothing of a run is left to do; of two stages that end at once both may say so."""
+
 
 class Worker:
     """One worker for some stages; it does one delivery at a time."""
@@ -148,7 +151,9 @@ class Worker:
             computing=began,
         )
         result = self._do(request, self._store, self._settings, control)
-        follow(state, self._broker, run, plan, result)
+        notes = follow(state, self._broker, run, plan, result)
+        if notes.ended(plan):
+            self._observer.run_ended(run, notes)
         self._tell(request.run_id, request.stage, "done", result.model_dump_json())
         return "ok" if computed else "skipped", result
 
@@ -200,10 +205,12 @@ class Worker:
         """Write an error into the run where there is one; whatever goes wrong then, the message keeps the error."""
         with suppress(Exception):
             state = RunState(self._store, request_of(delivery).run_id)
-            _, plan = self._plan(state)
+            run, plan = self._plan(state)
             how(state, delivery.stage, error)
-            if state.notes().ended(plan):
+            notes = state.notes()
+            if notes.ended(plan):
                 write_report(state)
+                self._observer.run_ended(run, notes)
 
     def _tell_of(self, delivery: Delivery, kind: str, error: Exception) -> None:
         if self._held is not None and self._held.run_id is not None:
