@@ -71,7 +71,7 @@ def reconcile(
     return account
 
 
-def take_up(state: RunState, broker: Broker, *, patience_s: float = PATIENCE_S, roll: Roll | None = None) -> list[str]:
+def take_up(state: RunState, broker: Broker, *, roll: Roll | None = None) -> list[str]:
     """Let a stopped or failed run go on: forget both, and ask for what is ready; return those stages."""
     state.resume()
     for stage in state.failures():
