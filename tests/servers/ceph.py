@@ -60,7 +60,7 @@ osd crush chooseleaf type = 0
 [client.rgw.a]
 rgw data = {folder}/rgw
 rgw thread pool size = 64
-rgw frontends = beast {endpoints}
+rgw frontends = beast {endpoints} tcp_nodelay=1
 """
 
 CAPS = {
