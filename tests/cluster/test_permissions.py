@@ -1,5 +1,7 @@
 """Each service can do its own work with its own users, and nothing else, on the real servers."""
 
+import base64
+import hashlib
 import json
 from pathlib import Path
 
@@ -67,12 +69,26 @@ def shared(ceph, tmp_path_factory: pytest.TempPathFactory) -> Shared:
         ("porelay-ingest", "GET", "inbox/electrode/stack.tif", 200),
         ("porelay-ingest", "PUT", "inbox/electrode/stack.tif", 403),
         ("porelay-ingest", "PUT", "inbox/electrode/stack.tif.rejected.txt", 200),
+        ("porelay-ingest", "PUT", "inbox/electrode/slices.rejected.txt", 200),
+        ("porelay-ingest", "DELETE", "inbox/electrode/a.ome.tif.again", 204),
+        ("porelay-ingest", "DELETE", "inbox/electrode/stack.tif", 403),
         ("porelay-submit", "PUT", "inbox/electrode/mine.tif", 200),
         ("porelay-submit", "PUT", "artifacts/segment/k/manifest.json", 403),
     ],
 )
 def test_a_user_of_the_bucket_may_do_only_that(shared: Shared, user: str, method: str, key: str, status: int) -> None:
     assert shared.wire(user).ask(method, key, body=b"{}" if method == "PUT" else b"").status == status
+
+
+def test_one_request_to_delete_many_deletes_only_what_is_ones_own(shared: Shared) -> None:
+    keys = ["artifacts/segment/k/1/a.json", "artifacts/mesher/k/1/a.json"]
+    for key in keys:
+        shared.admin.ask("PUT", key).checked()
+    body = f"<Delete>{''.join(f'<Object><Key>{key}</Key></Object>' for key in keys)}</Delete>".encode()
+    digest = base64.b64encode(hashlib.md5(body).digest()).decode()
+    headers = {"Content-MD5": digest}
+    shared.wire("porelay-segment").ask("POST", query={"delete": ""}, headers=headers, body=body).checked()
+    assert [shared.admin.ask("HEAD", key).status for key in keys] == [404, 200]
 
 
 def test_nobody_but_the_owner_changes_the_policy(shared: Shared) -> None:

@@ -17,7 +17,7 @@ WRITE = ("s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts
 DELETE = ("s3:DeleteObject",)
 LIST = ("s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads")
 EVERYTHING = ("*",)
-COMMITS = ("artifacts/*/manifest.json",)
+COMMITS = ("artifacts/*/*/manifest.json",)
 ASKED = ("runs/*/cancel", "runs/*/finish-training")
 """What a person leaves in a run to have it stop."""
 
@@ -49,10 +49,19 @@ def _worker(stage: str) -> Grant:
     write, delete = [*own, "runs/*"], [*own, *failures]
     if stage == "ingest":
         read += ["inbox/*", "intake/*"]
-        write += ["plans/*", "intake/*", "inbox/*.rejected.txt"]
-        delete += ["intake/*", "inbox/*.rejected.txt", "inbox/*.again", *ASKED]
+        write += ["plans/*", "intake/*", *_beside_drops(".rejected.txt")]
+        delete += ["intake/*", *_beside_drops(".rejected.txt"), *_beside_drops(".again"), *ASKED]
     about = f"workers of {stage}: read what other stages made, write what is theirs"
     return Grant(f"porelay-{stage}", about, tuple(read), tuple(write), tuple(delete), spared=COMMITS)
+
+
+def _beside_drops(suffix: str) -> list[str]:
+    """Return patterns for what lies beside a drop.
+
+    Ceph 16 ends a `*` at the first place where the next letter fits and looks no further: one pattern for each number
+    of dots in the drop's name.
+    """
+    return [f"inbox/{'*.' * dots}*{suffix}" for dots in range(4)]
 
 
 def _people() -> tuple[Grant, ...]:
@@ -85,7 +94,7 @@ def bucket_policy(users: Iterable[tuple[Grant, str]], bucket: str) -> dict[str, 
     found = [
         {"Sid": f"{_sid(grant)}{number}", "Principal": {"AWS": [arn]}} | statement
         for grant, arn in users
-        for number, statement in enumerate(_statements(grant, bucket))
+        for number, statement in enumerate([*_statements(grant, bucket), *_bulk_delete(grant, bucket)])
     ]
     return {"Version": VERSION, "Statement": found}
 
@@ -103,6 +112,12 @@ def _statements(grant: Grant, bucket: str) -> Iterable[dict[str, Any]]:
             yield {"Effect": "Allow", "Action": list(actions), "Resource": [f"{whole}/{key}" for key in keys]}
     if grant.spared:
         yield {"Effect": "Deny", "Action": list(DELETE), "Resource": [f"{whole}/{key}" for key in grant.spared]}
+
+
+def _bulk_delete(grant: Grant, bucket: str) -> Iterable[dict[str, Any]]:
+    """Yield what Ceph asks of a request that deletes many, before it looks at each of them."""
+    if grant.delete:
+        yield {"Effect": "Allow", "Action": list(DELETE), "Resource": [f"arn:aws:s3:::{bucket}"]}
 
 
 def _sid(grant: Grant) -> str:
