@@ -133,12 +133,12 @@ def _listen(tale: Tale, events: Events, poll_s: float) -> None:
             return
 
 
-def outcome_of(state: RunState, now: RunHistory, *, patience_s: float = REPORT_S) -> Outcome:
+def outcome_of(state: RunState, now: RunHistory) -> Outcome:
     """Return how a run ended, with its report: that of the worker that ended it, else one that is written here."""
     if now.state == "cancelled":
         raise Stopped(f"run {state.run_id!r} was cancelled. Submit it again to continue.")
     key = f"{state.prefix}/report.html"
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + REPORT_S
     while not state.store.exists(key) and time.monotonic() < deadline:
         time.sleep(0.2)
     if not state.store.exists(key):
