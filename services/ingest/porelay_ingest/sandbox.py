@@ -11,6 +11,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -26,12 +27,15 @@ ONE_THREAD = {
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 ERRORS: dict[str, type[Permanent]] = {"BadInput": BadInput, "TooLarge": TooLarge}
+START_S = 60.0
+"""How long the process may take to load its libraries, on a busy machine."""
+
 FIX = "It is damaged or forged: export it again."
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the process may take beyond its libraries: memory, and seconds by the clock and of the processor."""
+    """What the process may take beyond loading its libraries: memory, and seconds."""
 
     memory_bytes: int = 2**30
     seconds: float = 120.0
@@ -52,22 +56,22 @@ def call(function: str, *words: str, what: str, limits: Limits = COMMON) -> Any:
             [sys.executable, "-m", "porelay_ingest.sandbox"],
             input=json.dumps(request).encode(),
             capture_output=True,
-            timeout=limits.seconds,
+            timeout=limits.seconds + START_S,
             env=environment,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise BadInput(f"{what}: its header could not be read within {limits.seconds:g} s. {FIX}") from error
+        raise BadInput(f"{what}: {_end(-signal.SIGALRM, limits)}. {FIX}") from error
     if done.returncode:
         raise BadInput(f"{what}: {_end(done.returncode, limits)}. {FIX}")
     return _answer(done.stdout, what)
 
 
 def _end(code: int, limits: Limits) -> str:
-    if code == -signal.SIGXCPU:
-        return f"its header could not be read within {limits.seconds:g} s of processor time"
+    if -code in (signal.SIGALRM, signal.SIGXCPU):
+        return f"it could not be read within {limits.seconds:g} s"
     word = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-    return f"the program that read its header was ended by it ({word})"
+    return f"the program that read it was ended by it ({word})"
 
 
 def _answer(output: bytes, what: str) -> Any:
@@ -78,8 +82,8 @@ def _answer(output: bytes, what: str) -> Any:
     if kind:
         raise kind(answer["text"])
     if answer["error"] == "MemoryError":
-        raise BadInput(f"{what}: its header asks for more memory than any header needs. {FIX}")
-    raise BadInput(f"{what}: its header cannot be read ({answer['error']}: {answer['text']}). {FIX}")
+        raise BadInput(f"{what}: reading it asks for far more memory than it should take. {FIX}")
+    raise BadInput(f"{what}: it cannot be read ({answer['error']}: {answer['text']}). {FIX}")
 
 
 def main() -> None:
@@ -91,10 +95,10 @@ def main() -> None:
     function = getattr(import_module(module), name)
     _confine(request["memory_bytes"], request["seconds"])
     try:
-        answer = {"result": function(*request["words"])}
+        answer = json.dumps({"result": function(*request["words"])}, default=str)
     except Exception as error:
-        answer = {"error": type(error).__name__, "text": str(error)}
-    json.dump(answer, answers)
+        answer = json.dumps({"error": type(error).__name__, "text": str(error)})
+    answers.write(answer)
     answers.flush()
     os._exit(0)
 
@@ -105,13 +109,14 @@ def _confine(memory_bytes: int, seconds: float) -> None:
     mapped = int(statm.read_text().split()[0]) * resource.getpagesize() if statm.exists() else 0
     for what, most in (
         (resource.RLIMIT_AS, mapped + memory_bytes),
-        (resource.RLIMIT_CPU, max(1, round(seconds))),
+        (resource.RLIMIT_CPU, 1 + round(time.process_time() + seconds)),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),
     ):
         hard = resource.getrlimit(what)[1]
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(what, (most, most))
+    signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 if __name__ == "__main__":

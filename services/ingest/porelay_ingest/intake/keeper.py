@@ -11,11 +11,12 @@ from queue import Empty, SimpleQueue
 
 from porelay_ingest.intake import rejection
 from porelay_ingest.intake.completeness import Patience, Waiting, judge
-from porelay_ingest.intake.drops import INBOX, Drop, group, scope
+from porelay_ingest.intake.drops import Drop, group, scope
 from porelay_ingest.intake.ledger import Ledger
 from porelay_ingest.intake.notices import Heard, Notice, key_in_store, of_inbox, parse
 from porelay_ingest.intake.taking import Taker
 from porelay_kit.broker.base import Broker, Delivery
+from porelay_kit.runner.drops import INBOX
 from porelay_kit.runner.state import RunState
 from porelay_kit.store.base import ObjectInfo, Store
 from porelay_schemas.errors import BadInput, Permanent, Retryable
@@ -115,7 +116,7 @@ class Keeper:
     def _hear(self, notice: Notice) -> None:
         if not of_inbox(notice, self._bucket, INBOX + "/") or not self._heard.fresh(notice):
             return
-        key = key_in_store(notice, self._store.exists)
+        key = key_in_store(notice, self._exists)
         place = scope(key, self._shipped) if key else None
         if place is None:
             return
@@ -124,6 +125,9 @@ class Keeper:
         else:
             self.look(place)
         self._heard.note(notice)
+
+    def _exists(self, key: str) -> bool:
+        return scope(key, self._shipped) is not None and self._store.exists(key)
 
     def listen(self, key: str, body: bytes) -> None:
         """Note, from the broker's thread, that the ingest of a run has ended."""

@@ -4,10 +4,12 @@ Beside the drop lies a whole plan, or only `plan: NAME` of a shipped one; `count
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import yaml
 
+from porelay_ingest import sandbox
 from porelay_ingest.intake.drops import Drop
 from porelay_kit import planning
 from porelay_kit.runner.drops import PLAN
@@ -15,6 +17,7 @@ from porelay_schemas.errors import BadInput, nearest
 from porelay_schemas.plan import Plan
 
 MOST_BYTES = 65536
+LIMITS = sandbox.Limits(memory_bytes=2**28, seconds=10.0)
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,10 @@ def read(data: bytes, source: str) -> Sidecar:
     """
     if len(data) > MOST_BYTES:
         raise BadInput(f"{source}: {len(data):,} bytes, wanted a plan of at most {MOST_BYTES:,}. Shorten it.")
-    document = _document(data, source)
+    try:
+        document = dict(_document(data.decode(), source))
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{source}: not a text ({error.reason}). Write it as UTF-8.") from error
     count, plan = document.pop("count", None), document.pop("plan", None)
     if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
         raise BadInput(f"{source}: count is {count!r}, wanted the number of slices, 1 or more. Correct it.")
@@ -42,21 +48,13 @@ def read(data: bytes, source: str) -> Sidecar:
     return Sidecar(count, plan, yaml.safe_dump(document, sort_keys=False) if document else "")
 
 
-def _document(data: bytes, source: str) -> dict[str, Any]:
-    try:
-        text = data.decode()
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-            raise BadInput(
-                f"{source}: holds YAML aliases (*name), which a plan may not. Write out what they stand for."
-            )
-        document = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise BadInput(f"{source}: not YAML ({error}). Correct that line.") from error
-    if document is None:
-        return {}
-    if not isinstance(document, dict):
+@lru_cache(maxsize=64)
+def _document(text: str, source: str) -> dict[str, Any]:
+    """Return what the text holds; some texts take a parser all time and memory there is, so it has a process."""
+    found = sandbox.call("porelay_ingest.yaml_text:parse", text, what=source, limits=LIMITS)
+    if not isinstance(found, dict):
         raise BadInput(f"{source}: wanted a plan: a mapping with 'name', 'phases' and 'stages'. Correct it.")
-    return document
+    return found
 
 
 def plan_of(drop: Drop, sidecar: Sidecar) -> Plan:

@@ -61,10 +61,8 @@ class Taker:
         if again and known:
             from porelay_kit.runner.reconcile import take_up
 
-            state.resume()
-            state.forget_failure("ingest")
             take_up(state, self.broker)
-        elif "ingest" not in state.results():
+        elif "ingest" not in state.notes().done:
             begin(state, self.broker)
 
     def _content(self, key: str, *, folder: bool, sums: dict[str, str], told: Marker | None = None) -> StackRef:
