@@ -106,10 +106,9 @@ def test_only_attempts_that_no_manifest_names_are_swept(bucket, tmp_path):
     assert attempts == {works[0]._attempt, "manifest.json"}
 
 
-def test_a_name_that_would_leave_its_folder_is_refused(bucket, tmp_path):
-    bucket.bucket._client.put_object(
-        bucket_name=bucket.bucket.address.bucket, object_name="inbox/s/../../../evil", data=BytesIO(b""), length=0
-    )
+def test_a_name_that_would_leave_its_folder_is_refused(ceph, bucket, tmp_path):
+    assert ceph.send("PUT", f"/{bucket.bucket.address.bucket}/inbox/s/../../../evil", b"1")[0] == 200
+    assert [info.key for info in bucket.objects("inbox")] == ["inbox/s/../../../evil"]
     with pytest.raises(BadInput, match=r"'\.\./\.\./\.\./evil'.*would leave its folder"):
         bucket.local_folder("inbox/s")
     assert not list(tmp_path.rglob("evil"))
@@ -122,31 +121,53 @@ def test_markers_of_empty_folders_are_no_objects(bucket):
     assert list(bucket.list("inbox")) == []
 
 
+def outage(ask) -> str:
+    with pytest.raises(StoreUnavailable) as raised:
+        ask()
+    return str(raised.value)
+
+
 def test_an_outage_is_retryable_and_passes(ceph, tmp_path, rng):
     store = BucketStore(new_address(ceph), tmp_path / "here", timeout_s=0.5)
     store.write("a", b"1")
     work, about = store.begin(ARTIFACT), ref((4, 5, 6))
     (work.folder / "file").write_text("1")
+    asks = (
+        lambda: store.read("a"),
+        lambda: store.write("a", b"2"),
+        lambda: store.exists("a"),
+        lambda: list(store.list("a")),
+        lambda: store.delete("a"),
+        lambda: store.local("a"),
+        lambda: store.write_new("b", b"2"),
+        lambda: store.scratch(ARTIFACT),
+        lambda: work.commit(b"{}"),
+        lambda: volumes.create(about, work.zarr_spec("v.zarr"), slab_bytes=2**20),
+    )
     ceph.stop_gateway()
     try:
-        for ask in (
-            lambda: store.read("a"),
-            lambda: store.write("a", b"2"),
-            lambda: store.exists("a"),
-            lambda: list(store.list("a")),
-            lambda: store.delete("a"),
-            lambda: store.local("a"),
-            lambda: store.write_new("b", b"2"),
-            lambda: work.commit(b"{}"),
-            lambda: volumes.create(about, work.zarr_spec("v.zarr"), slab_bytes=2**20),
-        ):
-            with pytest.raises(StoreUnavailable, match="Check that the server runs"):
-                ask()
+        texts = at_once(*[lambda ask=ask: outage(ask) for ask in asks])
     finally:
         ceph.start_gateway()
+    assert all("Check that the server runs" in text for text in texts)
     assert store.read("a") == b"1"
     volumes.create(about, work.zarr_spec("v.zarr"), slab_bytes=2**20)
     assert work.commit(b"{}") and store.read(f"{ARTIFACT}/file") == b"1"
+
+
+def test_reading_an_array_from_a_server_that_hangs_ends(ceph, bucket, monkeypatch):
+    work, about = bucket.begin(ARTIFACT), ref((4, 5, 6))
+    volume = volumes.create(about, work.zarr_spec("v.zarr"), slab_bytes=2**20)
+    volume[:] = np.ones((4, 5, 6), np.uint8)
+    monkeypatch.setattr(volumes, "PATIENCE_S", 0.5)
+    ceph.pause()
+    try:
+        with pytest.raises(StoreUnavailable, match="no answer from the store"):
+            volume[:]
+    finally:
+        ceph.resume()
+    monkeypatch.undo()
+    assert volume[:].all()
 
 
 def test_a_server_that_hangs_is_left_in_time_and_a_commit_under_way_is_not_torn(ceph, tmp_path):

@@ -1,6 +1,7 @@
 """A Ceph S3 gateway of the tests' own: one monitor, one OSD in memory, one gateway, all below one temporary folder."""
 
 import hashlib
+import http.client
 import os
 import re
 import shutil
@@ -10,7 +11,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -112,6 +113,25 @@ class S3Server:
         guest in.
         """
         pytest.skip("the server of PORELAY_TEST_S3_URL is not asked to send notifications: its set-up is its owner's")
+
+    def send(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] = {}) -> tuple[int, bytes]:
+        """Send a signed request as it is, of the kind that no client lets through; return status and answer."""
+        url, now = urlsplit(self.url + path), datetime.now(UTC)
+        digest = hashlib.sha256(body).hexdigest()
+        own = {"Host": url.netloc, "x-amz-content-sha256": digest, "x-amz-date": now.strftime("%Y%m%dT%H%M%SZ")}
+        signed = sign_v4_s3(
+            method=method,
+            url=url,
+            region="us-east-1",
+            headers={**own, **headers},
+            credentials=Credentials(self.access_key, self.secret_key),
+            content_sha256=digest,
+            date=now,
+        )
+        connection = http.client.HTTPConnection(url.netloc, timeout=20)
+        connection.request(method, path, body, {name: str(value) for name, value in signed.items()})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
 
     def new_user(self) -> User:
         """Make a user without any rights on what others own."""
@@ -250,28 +270,11 @@ class CephServer(S3Server):
         self.client().set_bucket_notification(bucket_name=bucket, config=config)
 
     def _form(self, fields: dict[str, str]) -> str:
-        """Send a signed form to the gateway, as its notification interface wants it; return the answer."""
-        body, url, now = urlencode(fields), urlsplit(self.url + "/"), datetime.now(UTC)
-        digest = hashlib.sha256(body.encode()).hexdigest()
-        headers: dict[str, str | list[str] | tuple[str]] = {
-            "Host": url.netloc,
-            "Content-Type": "application/x-www-form-urlencoded",
-            "x-amz-content-sha256": digest,
-            "x-amz-date": now.strftime("%Y%m%dT%H%M%SZ"),
-        }
-        who = Credentials(self.access_key, self.secret_key)
-        headers = sign_v4_s3(
-            method="POST",
-            url=url,
-            region="us-east-1",
-            headers=headers,
-            credentials=who,
-            content_sha256=digest,
-            date=now,
-        )
-        answer = urllib3.request("POST", url.geturl(), headers=dict(headers), body=body)
-        assert answer.status == 200, f"{fields['Action']}: {answer.status} {answer.data!r}"
-        return answer.data.decode()
+        """Send a form, as the gateway's notification interface wants it; return the answer."""
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        status, answer = self.send("POST", "/", urlencode(fields).encode(), headers)
+        assert status == 200, f"{fields['Action']}: {status} {answer!r}"
+        return answer.decode()
 
     def stop(self) -> None:
         """End the daemons and delete everything."""

@@ -7,6 +7,7 @@ grey ones with lz4 (noise does not compress).
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
@@ -17,6 +18,9 @@ from porelay_schemas.errors import BadInput, StoreUnavailable
 from porelay_schemas.volumes import Kind, VolumeRef
 
 Box = tuple[slice, slice, slice]
+
+PATIENCE_S = 600.0
+"""After this time one read or write is given up; it must be enough for all of a big volume on a slow disk."""
 
 CHUNK = 64
 SHARD: Axis3 = (128, 512, 512)
@@ -36,7 +40,8 @@ class Volume:
         import tensorstore as ts
 
         try:
-            self._array = ts.open({"driver": "zarr3", "kvstore": _level(self._kvstore)}, open=True).result()
+            spec = {"driver": "zarr3", "kvstore": _level(self._kvstore)}
+            self._array = ts.open(spec, open=True).result(PATIENCE_S)
         except (ValueError, OSError) as error:
             raise StoreUnavailable(f"volume {self.ref.prefix}/{self.ref.name}: cannot be opened ({error}).") from error
         self.shard = cast("Axis3", self._array.chunk_layout.write_chunk.shape)
@@ -75,21 +80,16 @@ class Volume:
 
     def __getitem__(self, box: Any) -> NDArray[Any]:
         """Read a box of slices along (z, y, x); slices are clipped as NumPy does."""
-        return np.asarray(self._array[self._clipped(box)].read().result())
+        with _explained(self.ref):
+            return np.asarray(self._array[self._clipped(box)].read().result(PATIENCE_S))
 
     def __setitem__(self, box: Any, values: NDArray[Any]) -> None:
-        """Write a box; raise StoreUnavailable where the disk is full."""
-        try:
+        """Write a box; raise StoreUnavailable where the disk is full or the server does not answer."""
+        with _explained(self.ref):
             # The array is not copied first: it stays as it is until `result` has waited for the end.
             source = np.asarray(values, self.dtype)
-            self._array[self._clipped(box)].write(source, can_reference_source_data_indefinitely=True).result()
-        except (ValueError, OSError) as error:
-            if "No space left" in str(error) or "quota" in str(error).lower():
-                raise StoreUnavailable(
-                    f"volume {self.ref.name}: the disk is full. Free some space, or give another place with --home; "
-                    "then run the same command again, it continues where it was."
-                ) from error
-            raise
+            write = self._array[self._clipped(box)].write(source, can_reference_source_data_indefinitely=True)
+            write.result(PATIENCE_S)
 
     def _clipped(self, box: Any) -> Box:
         slices = box if isinstance(box, tuple) else (box,)
@@ -126,9 +126,35 @@ def create(ref: VolumeRef, kvstore: dict[str, Any], *, slab_bytes: int) -> Volum
             }
         ],
     }
-    _write_group(ref, kvstore)
-    ts.open({"driver": "zarr3", "kvstore": _level(kvstore), "metadata": metadata}, create=True).result()
+    with _explained(ref):
+        _write_group(ref, kvstore)
+        spec = {"driver": "zarr3", "kvstore": _level(kvstore), "metadata": metadata}
+        ts.open(spec, create=True).result(PATIENCE_S)
     return Volume(ref, kvstore)
+
+
+@contextmanager
+def _explained(ref: VolumeRef) -> Iterator[None]:
+    """Turn tensorstore's errors into ours, where they tell of the place and not of the array."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        text = str(error)
+        if "No space left" in text or "quota" in text.lower():
+            raise StoreUnavailable(
+                f"volume {ref.name}: the disk is full. Free some space, or give another place with --home; "
+                "then run the same command again, it continues where it was."
+            ) from error
+        if isinstance(error, TimeoutError) or "retry attempts failed" in text:
+            raise StoreUnavailable(
+                f"volume {ref.name}: no answer from the store. Check that the server runs."
+            ) from error
+        if "PERMISSION_DENIED" in text:
+            raise BadInput(
+                f"volume {ref.name}: this user may not read or write it. Check PORELAY_S3_ACCESS_KEY and _SECRET_KEY, "
+                "and the user's policy."
+            ) from error
+        raise
 
 
 def layout(shape: Axis3, dtype: DTypeLike, slab_bytes: int) -> tuple[Axis3, Axis3]:
@@ -167,7 +193,7 @@ def _write_group(ref: VolumeRef, kvstore: dict[str, Any]) -> None:
     import tensorstore as ts
 
     group = {"zarr_format": 3, "node_type": "group", "attributes": {"ome": _ome(ref), "porelay": {"kind": ref.kind}}}
-    ts.KvStore.open(kvstore).result().write("zarr.json", json.dumps(group, indent=1)).result()
+    ts.KvStore.open(kvstore).result().write("zarr.json", json.dumps(group, indent=1)).result(PATIENCE_S)
 
 
 def _ome(ref: VolumeRef) -> dict[str, Any]:

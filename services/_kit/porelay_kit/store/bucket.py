@@ -145,12 +145,13 @@ class BucketStore:
         address = self.bucket.address
         if address.ca_file:  # tensorstore takes it from there only
             os.environ["TENSORSTORE_CA_BUNDLE"] = str(address.ca_file)
+        keys = str(self._credentials())
         return {
             "driver": "s3",
             "endpoint": address.endpoint,
             "bucket": address.bucket,
             "aws_region": address.region,
-            "aws_credentials": {"type": "profile", "profile": "default", "credentials_file": str(self._credentials())},
+            "aws_credentials": {"type": "profile", "profile": "default", "credentials_file": keys, "config_file": keys},
             "s3_request_retries": RETRIES,
             "path": f"{checked(at)}/",
         }

@@ -237,6 +237,12 @@ class Bucket:
                 f"store {self.address.url}: its certificate is not trusted ({reason}). Set PORELAY_S3_CA_FILE to the "
                 "authority that signed it."
             )
+        if isinstance(error, MinioException):
+            answer = str(error).partition(", Body")[0]
+            return StoreUnavailable(
+                f"store {self.address.url}, {key!r}: the answer is not one of S3 ({answer}). Check PORELAY_S3_URL, and "
+                "what stands between here and the server."
+            )
         return StoreUnavailable(
             f"store {self.address.url}, {key!r}: no answer ({type(reason).__name__}). Check that the server runs and "
             "that PORELAY_S3_URL is right."
