@@ -41,9 +41,9 @@ def doctor(home: Path | None, as_json: bool) -> None:
 def _checks(settings: Settings, *, in_folder: bool) -> list[Callable[[Settings], list[Finding]]]:
     checks: list[Callable[[Settings], list[Finding]]] = []
     if settings.amqp_url is not None:
-        from porelay_kit.doctor import broker
+        from porelay_kit.doctor import broker, nodes
 
-        checks.append(broker.check)
+        checks += [broker.check, nodes.check]
     if settings.s3_url and not in_folder:
         from porelay_kit.doctor import bucket
 
@@ -66,17 +66,18 @@ def _code(findings: list[Finding]) -> int:
 def print_findings(findings: list[Finding]) -> None:
     """Print a table a subject, and a last line that counts."""
     console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+    width = max(len(finding.probe) for finding in findings)
     for subject, group in groupby(findings, key=lambda finding: finding.subject):
         console.print(Text(subject, style="bold"))
-        console.print(_table(list(group)))
+        console.print(_table(list(group), width))
         console.print()
     console.print(_summary(findings))
 
 
-def _table(findings: list[Finding]) -> Table:
+def _table(findings: list[Finding], width: int) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(min_width=4)
-    table.add_column(no_wrap=True)
+    table.add_column(min_width=width, no_wrap=True)
     table.add_column(overflow="fold")
     for finding in findings:
         word, style = MARKS[finding.answer.verdict]

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import pika
@@ -58,7 +59,8 @@ class Bus:
     def where(self) -> str:
         """Its address, without user and password."""
         parts = self.parameters()
-        return f"{'amqps' if parts.ssl_options else 'amqp'}://{parts.host}:{parts.port}/{parts.virtual_host}"
+        scheme = "amqps" if parts.ssl_options else "amqp"
+        return f"{scheme}://{parts.host}:{parts.port}/{quote(parts.virtual_host, safe='')}"
 
     def connect(self, **other: str) -> Any:
         """Open a connection, as somebody else where `username` or `password` is given."""
