@@ -18,6 +18,8 @@ stages:
   mesher: {after: [segment], use: [surface, stl]}
 """
 
+ALL = ("ingest", "preprocess", "segment", "metrics", "mesher")
+
 
 def stack(number: int = 0, uri: str = "") -> StackRef:
     return StackRef(

@@ -27,7 +27,13 @@ def forked():
 
 
 @pytest.fixture
-def make_run(store, forked):
+def unsynced(monkeypatch):
+    """No write is waited for until the disk has it: these tests do hundreds, and survive no power cut."""
+    monkeypatch.setattr("os.fsync", lambda handle: None)
+
+
+@pytest.fixture
+def make_run(store, forked, unsynced):
     """Return `make_run(number=0, done=(), uri="")`: a run of a stack in the inbox, with results of these stages."""
 
     def make(number: int = 0, done: tuple[str, ...] = (), uri: str = ""):
@@ -54,7 +60,7 @@ class Command:
 
 
 @pytest.fixture
-def command(store, broker, monkeypatch) -> Command:
+def command(store, broker, unsynced, monkeypatch) -> Command:
     """The command line with a broker; nobody is waited for longer than needed."""
     monkeypatch.setenv("PORELAY_AMQP_URL", "amqp://memory/")
     monkeypatch.setenv("PORELAY_HOME", str(store.home))
@@ -64,7 +70,7 @@ def command(store, broker, monkeypatch) -> Command:
 
 
 @pytest.fixture
-def lonely(store, monkeypatch) -> Command:
+def lonely(store, unsynced, monkeypatch) -> Command:
     """The command line without a broker."""
     monkeypatch.delenv("PORELAY_AMQP_URL", raising=False)
     monkeypatch.setenv("PORELAY_HOME", str(store.home))

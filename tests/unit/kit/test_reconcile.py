@@ -2,7 +2,7 @@ import json
 import random
 
 import pytest
-from made import requests_in, result_of, waiting
+from made import ALL, requests_in, result_of, waiting
 
 from porelay_kit.broker.memory import MemoryBroker
 from porelay_kit.runner.history import Spot
@@ -12,8 +12,6 @@ from porelay_kit.settings import Settings
 from porelay_schemas import relay
 from porelay_schemas.errors import BadInput
 from porelay_schemas.route import STAGES
-
-ALL = ("ingest", "preprocess", "segment", "metrics", "mesher")
 
 
 @pytest.fixture(autouse=True)

@@ -2,13 +2,11 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from made import finish
+from made import ALL, finish
 
 from porelay_kit.runner.history import Roll, Spot, history, marks
 from porelay_schemas.errors import BadInput, BrokerUnavailable, StoreUnavailable
 from porelay_schemas.intake import Intake, intake_key
-
-ALL = ("ingest", "preprocess", "segment", "metrics", "mesher")
 
 
 def states(state, *held):

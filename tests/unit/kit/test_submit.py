@@ -2,7 +2,7 @@ import hashlib
 import json
 
 import pytest
-from made import PLAN, finish, waiting
+from made import ALL, PLAN, finish, waiting
 
 from porelay_kit import planning
 from porelay_kit.cli import submit as module
@@ -12,8 +12,6 @@ from porelay_kit.runner.state import folder_digest, run_id_for, stack_ref, start
 from porelay_kit.store.folder import FolderStore
 from porelay_schemas.errors import BadInput
 from porelay_schemas.volumes import StackRef
-
-ALL = ("ingest", "preprocess", "segment", "metrics", "mesher")
 
 
 @pytest.fixture
@@ -60,7 +58,7 @@ def test_the_run_that_is_printed_is_the_one_that_the_intake_makes_of_the_drop(lo
     answer = lonely.json(*words, "--truth", files / "truth.tif", "--seed", 7, "--set", "preprocess.sigma_voxels=2")
     state = taken(store, forked, answer["drop"], f"{answer['drop']}.truth.tif")
     assert answer["run_id"] == state.run_id
-    assert state.plan().stages["preprocess"].use[0].params["sigma_voxels"] == 2 and state.plan().seed == 7
+    assert state.plan().stages["preprocess"].use[0].params["sigma_voxels"] == [2.0, 2.0, 2.0] and state.plan().seed == 7
 
 
 @pytest.mark.parametrize("name", planning.shipped())

@@ -3,15 +3,13 @@ import threading
 import time
 
 import pytest
-from made import finish
+from made import ALL, finish
 
 from porelay_kit.cli import watch as module
 from porelay_kit.cli.watch import Events, follow, outcome_of
 from porelay_kit.runner.embedded import Watcher
 from porelay_kit.store.folder import FolderStore
 from porelay_schemas.errors import BadInput, BrokerUnavailable, Stopped, StoreUnavailable
-
-ALL = ("ingest", "preprocess", "segment", "metrics", "mesher")
 
 
 class Heard:
