@@ -1,5 +1,6 @@
 """The stage on a bench: what it writes, how it goes on after a kill, what ends it, what it refuses."""
 
+import itertools
 import json
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from porelay_kit.bench import Control
 from porelay_nets import weights
 from porelay_nets.card import Card
-from porelay_schemas.errors import BadInput, Stopped, TooLarge
+from porelay_schemas.errors import BadInput, SliceOver, Stopped, TooLarge
 from porelay_schemas.messages import SliceganTrainerRequest
 from porelay_schemas.plan import MethodCall, Phase
 from porelay_schemas.section import Section
@@ -91,6 +92,60 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_files(material, make_b
     last = make_bench("slicegan-trainer", "c", workers=1)
     stage.run(ask(volume), last)
     assert files(last) == files(unbroken)
+
+
+def test_a_training_in_slices_ends_with_the_same_files_as_one_at_once(
+    material, make_bench, put_volume, ask, no_pictures
+):
+    volume = put_volume(material, "labels", stage="segment")
+    unbroken = make_bench("slicegan-trainer", workers=1)
+    stage.run(ask(volume), unbroken)
+    every_seventh = itertools.cycle([False] * 6 + [True])
+    for key, control, slices in (
+        ("c", Control(slice_s=1e-9), 20),
+        ("d", Control(leaving=lambda: next(every_seventh)), 4),
+    ):
+        done = 0
+        while done < slices:
+            bench = make_bench("slicegan-trainer", key, workers=1, control=control)
+            done += 1
+            if done == slices:
+                stage.run(ask(volume), bench)
+            else:
+                with pytest.raises(SliceOver, match=r"saved after step \d+ of 20"):
+                    stage.run(ask(volume), bench)
+        assert files(bench) == files(unbroken)
+
+
+def test_a_slice_makes_one_step_at_least_and_keeps_it(material, make_bench, put_volume, ask, no_pictures):
+    volume = put_volume(material, "labels", stage="segment")
+    for step in (1, 2, 3):
+        bench = make_bench("slicegan-trainer", workers=1, control=Control(leaving=lambda: True))
+        with pytest.raises(SliceOver, match=f"after step {step} of 20"):
+            stage.run(ask(volume), bench)
+        assert sorted(bench.scratch.glob("step-*"))[-1].name == f"step-{step:09d}.safetensors"
+
+
+def test_checkpoints_are_also_kept_by_the_clock_and_survive_the_machine(
+    material, make_bench, put_volume, ask, no_pictures
+):
+    volume = put_volume(material, "labels", stage="segment")
+    bench = make_bench("slicegan-trainer", workers=1)
+    kept = []
+    bench._store.keep_scratch = lambda prefix: kept.append(
+        sorted(path.name for path in bench.scratch.glob("step-*"))[-1]
+    )
+    bench._keep_every_s = 0.0
+    stage.run(ask(volume, steps=3, checkpoint_every=100), bench)
+    assert kept == [f"step-{step:09d}.safetensors" for step in (1, 2, 3)]
+
+
+def test_seconds_count_the_slices_before(material, make_bench, put_volume, ask, no_pictures):
+    bench = make_bench("slicegan-trainer", workers=1)
+    (bench.scratch / ".seconds").write_text("3600")
+    bench = make_bench("slicegan-trainer", workers=1)
+    result = stage.run(ask(put_volume(material, "labels", stage="segment"), steps=2), bench)
+    assert 3600 < result.seconds < 3660
 
 
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(material, make_bench, put_volume, ask, no_pictures):
