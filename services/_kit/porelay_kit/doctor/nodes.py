@@ -100,8 +100,8 @@ def consumer_timeout(nodes: Nodes) -> Answer:
     seen = f"a stage may hold a delivery for {longest:g} s; the broker takes it back after {limit:g} s ({where})"
     if limit <= longest:
         advice = (
-            f"Set `consumer_timeout = {int(2000 * longest)}` (milliseconds) in rabbitmq.conf: what lasts longer is begun "
-            "again by another worker."
+            f"Set `consumer_timeout = {int(2000 * longest)}` (milliseconds) in rabbitmq.conf: "
+            "what lasts longer than the limit is begun again by another worker."
         )
         return warn(seen, advice)
     return ok(seen) if where == "policy" else unknown(seen)
@@ -113,8 +113,9 @@ def _limit(nodes: Nodes) -> tuple[float, str]:
     if tuple(map(int, version.split(".")[:2])) >= TIMEOUT_BY_POLICY:
         vhost = nodes.vhost
         queues = [nodes.management.get("queues", vhost, f"{stage}.v1") or {} for stage in STAGES]
-        set_ms = [(queue.get("effective_policy_definition") or {}).get("consumer-timeout") for queue in queues]
-        if all(set_ms):
+        policies = [queue.get("effective_policy_definition") or {} for queue in queues]
+        set_ms = [float(policy["consumer-timeout"]) for policy in policies if "consumer-timeout" in policy]
+        if len(set_ms) == len(queues):
             return min(set_ms) / 1000, "policy"
     return DEFAULT_TIMEOUT_S, "the default; over HTTP it does not say whether that was changed"
 
