@@ -515,16 +515,84 @@ def test_malformed_notifications_are_parked_and_the_next_one_is_heard(inbox):
     assert len(inbox.asked()) == 1
 
 
-def test_a_store_that_does_not_answer_puts_the_notification_off(inbox, monkeypatch):
+def silent(*words):
+    raise StoreUnavailable("store: silent.")
+
+
+def test_a_drop_that_cannot_be_fetched_now_is_fetched_later(inbox, monkeypatch):
     quiet(inbox).drop(KEY, told=True)
-    real = inbox.store.local
-    monkeypatch.setattr(inbox.store, "local", lambda key: (_ for _ in ()).throw(StoreUnavailable("store: silent.")))
-    inbox.turn()
-    assert inbox.record().text == "waiting: it is tried again (store: silent.)" and not inbox.broker.idle()
-    assert inbox.rejection() is None
-    monkeypatch.setattr(inbox.store, "local", real)
+    with monkeypatch.context() as patch:
+        patch.setattr(inbox.store, "local", silent)
+        inbox.turn()
+    assert inbox.record().text == "waiting: it is tried again (store: silent.)"
+    assert inbox.rejection() is None and inbox.broker.idle(), "its state is stored: the notification is not needed"
     inbox.later(6)
     assert len(inbox.asked()) == 1
+
+
+def test_a_store_that_does_not_answer_at_all_puts_the_notification_off(inbox, monkeypatch):
+    inbox.broker = MemoryBroker((*STAGES, "intake"), retry_ladder_s=(0.01,))
+    inbox.keeper = inbox.new_keeper()
+    quiet(inbox).drop(KEY, told=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(inbox.store, "beginning", silent)
+        inbox.turn()
+    assert not inbox.broker.idle() and inbox.record() is None
+    time.sleep(0.02)
+    inbox.turn()
+    assert len(inbox.asked()) == 1 and inbox.broker.idle()
+
+
+def test_a_sweep_that_fails_is_done_again_soon(inbox, monkeypatch):
+    inbox.drop(KEY)
+    with monkeypatch.context() as patch:
+        patch.setattr(inbox.store, "objects", silent)
+        with pytest.raises(StoreUnavailable):
+            inbox.turn()
+    inbox.turn()
+    assert inbox.asked() == []
+    inbox.later(6)
+    assert len(inbox.asked()) == 1
+
+
+def test_the_notification_is_acknowledged_before_the_checks_begin(inbox, monkeypatch):
+    """They may take longer than a broker waits for an acknowledgement; the stored state and the sweep stand for it."""
+    seen = []
+    take = Taker.take
+    monkeypatch.setattr(Taker, "take", lambda self, drop: seen.append(inbox.broker.idle()) or take(self, drop))
+    quiet(inbox).drop(KEY, told=True)
+    inbox.turn()
+    assert seen == [True]
+
+
+def test_a_keeper_that_died_in_the_checks_is_followed_by_one_that_does_them(inbox, monkeypatch):
+    quiet(inbox).drop(KEY, told=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(Taker, "take", lambda self, drop: (_ for _ in ()).throw(SystemExit))
+        with pytest.raises(SystemExit):
+            inbox.turn()
+    assert inbox.record().text == "waiting: it is being checked"
+    inbox.keeper = inbox.new_keeper()
+    inbox.turn()
+    assert len(inbox.asked()) == 1
+
+
+def test_a_plan_beside_a_drop_that_is_a_link_is_not_read(inbox, tmp_path):
+    (tmp_path / "secret").write_text("hush: [1")
+    quiet(inbox).drop(KEY)
+    (inbox.store.home / f"{KEY}.plan.yaml").symlink_to(tmp_path / "secret")
+    inbox.sweep()
+    assert "stack.tif.plan.yaml is a link" in inbox.rejection() and "hush" not in inbox.rejection()
+
+
+def test_sweeps_do_not_read_the_records_of_what_is_done(inbox, monkeypatch):
+    quiet(inbox).drop(KEY, b"no image")
+    inbox.sweep()
+    inbox.sweep()
+    reads = []
+    monkeypatch.setattr(inbox.store, "read", lambda key: reads.append(key))
+    inbox.sweep()
+    assert reads == [] and inbox.rejection()
 
 
 def test_users_names_never_become_keys_outside_the_inbox(inbox):
@@ -557,18 +625,18 @@ def test_serve_watches_a_folder_until_it_is_told_to_end(store):
     assert inbox.broker.dead_letters("intake")
 
 
-def test_serve_outlives_a_broker_and_a_store_that_fail(store, monkeypatch):
-    inbox = Inbox(store)
+def test_the_watch_outlives_a_broker_and_a_store_that_fail(inbox, monkeypatch):
     calls = []
 
-    def broken(prefix):
-        calls.append(prefix)
+    def broken(*words):
+        calls.append(words)
+        inbox.now += 10
         raise RuntimeError("a defect")
 
     monkeypatch.setattr(inbox.store, "objects", broken)
-    end = time.monotonic() + 1.5
-    inbox.keeper.watch(lambda: time.monotonic() > end or len(calls) > 1)
-    assert len(calls) > 1
+    monkeypatch.setattr("porelay_ingest.intake.keeper.POLL_S", 0.0)
+    inbox.keeper.watch(lambda: len(calls) > 2)
+    assert len(calls) == 3
 
 
 def test_the_intake_is_the_companion_of_the_ingest_worker():

@@ -7,7 +7,7 @@ nothing but the time. One bad drop never ends the others: it is rejected in word
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 
 from porelay_ingest.intake import rejection
 from porelay_ingest.intake.completeness import Patience, Waiting, judge
@@ -20,7 +20,7 @@ from porelay_kit.runner.drops import INBOX
 from porelay_kit.runner.state import RunState
 from porelay_kit.store.base import ObjectInfo, Store
 from porelay_schemas.errors import BadInput, Permanent, Retryable
-from porelay_schemas.intake import Intake
+from porelay_schemas.intake import PREFIX, Intake, intake_key
 
 STAGE = "intake"
 POLL_S = 0.5
@@ -29,6 +29,8 @@ CALM_S = 1.0
 
 PAUSE_S = 5.0
 """Until what failed for now is tried again."""
+
+CHECKED = "waiting: it is being checked"
 
 LOG = logging.getLogger(__name__)
 
@@ -52,6 +54,7 @@ class Keeper:
         self._calm: dict[str, float] = {}
         self._due: dict[str, float] = {}
         self._sweep_at, self._listening = 0.0, False
+        self._final: dict[str, str] = {}
         self._ended: SimpleQueue[str] = SimpleQueue()
 
     def watch(self, until: Callable[[], bool]) -> None:
@@ -64,35 +67,33 @@ class Keeper:
                 time.sleep(POLL_S)
 
     def turn(self, timeout_s: float) -> None:
-        """Do what is due, then wait for one notification."""
+        """Wait for one notification, no longer than until something is due; then do what is due."""
         if not self._listening:
             self._broker.subscribe("run.", self.listen)
             self._listening = True
-        try:
-            self._do_what_is_due()
-        except Retryable as error:
-            LOG.warning("intake: %s", error)
-            self._sweep_at = self._clock() + min(self._patience.sweep_s, PAUSE_S)
         delivery = self._broker.get((STAGE,), max(0.0, min(timeout_s, self._next() - self._clock())))
         if delivery is not None:
             self.handle(delivery)
+        self._do_what_is_due()
 
     def _next(self) -> float:
         return min([self._sweep_at, *self._due.values()])
 
     def _do_what_is_due(self) -> None:
-        while True:
-            try:
-                self.follow_up(self._ended.get_nowait())
-            except Empty:
-                break
         now = self._clock()
         if now >= self._sweep_at:
+            self._sweep_at = now + min(self._patience.sweep_s, PAUSE_S)  # where the sweep fails
             self.sweep()
             self._sweep_at = now + self._patience.sweep_s
         for place in [place for place, due in self._due.items() if due <= now]:
-            self._due.pop(place, None)
-            self.look(place)
+            del self._due[place]
+            try:
+                self.look(place)
+            except Retryable:
+                self._look_at(place, now + PAUSE_S)
+                raise
+        while not self._ended.empty():
+            self.follow_up(self._ended.get())
 
     def handle(self, delivery: Delivery) -> None:
         """Do one notification and settle it: acknowledged once the state of its drop is stored."""
@@ -121,9 +122,9 @@ class Keeper:
         if place is None:
             return
         if self._clock() < self._calm.get(place, 0.0):
-            self._due[place] = min(self._due.get(place, self._calm[place]), self._calm[place])
+            self._look_at(place, self._calm[place])
         else:
-            self.look(place)
+            self._judge_all(self._store.beginning(place), self._take_soon)
         self._heard.note(notice)
 
     def _exists(self, key: str) -> bool:
@@ -137,68 +138,79 @@ class Keeper:
 
     def sweep(self) -> None:
         """Look at the whole inbox and at what became of all runs; records of drops that are gone go, too."""
-        there, _ = self._judge_all(self._store.objects(INBOX))
-        for record in list(self._ledger.all()):
-            if record.drop not in there:
-                rejection.remove(self._store, record.drop)
-                self._ledger.forget(record)
-            elif record.run_id and record.state in ("started", "rejected"):
+        there = {intake_key(key): key for key in self._judge_all(self._store.objects(INBOX), self._take)}
+        for key in list(self._store.list(PREFIX)):
+            if there.get(key) in self._final:
+                continue
+            record = self._ledger.read(key)
+            if record and key not in there:
+                self._forget(record)
+            elif record and record.run_id and record.state in ("started", "rejected"):
                 self._follow_up(record)
         now = self._clock()
         self._calm = {place: until for place, until in self._calm.items() if until > now}
 
     def look(self, place: str) -> None:
-        """Judge all drops whose keys begin so; raise what kept one of them from being judged."""
-        _, errors = self._judge_all(self._store.beginning(place))
-        if errors:
-            raise errors[0]
+        """Judge all drops whose keys begin so, and take those that are all there."""
+        self._judge_all(self._store.beginning(place), self._take)
 
-    def _judge_all(self, objects: Iterable[ObjectInfo]) -> tuple[set[str], list[Exception]]:
+    def _judge_all(self, objects: Iterable[ObjectInfo], ready: Callable[[Drop], None]) -> list[str]:
         drops = group(objects, self._shipped)
-        errors = [error for drop in drops if (error := self._judge(drop))]
-        return {drop.key for drop in drops}, errors
+        for drop in drops:
+            if drop.again or self._final.get(drop.key) != drop.version:
+                self._judge(drop, ready)
+        return [drop.key for drop in drops]
 
-    def _judge(self, drop: Drop) -> Exception | None:
-        """Take, reject or let wait one drop; return what kept it from being judged."""
+    def _judge(self, drop: Drop, ready: Callable[[Drop], None]) -> None:
+        """Reject one drop, let it wait, or call `ready` with it; what keeps it from being judged passes by."""
         record = self._ledger.of(drop.key)
         known = record if record and record.version == drop.version else None
         if known and known.state != "waiting" and drop.again is None:
-            return None
+            self._settle_for_good(known)
+            return
         quiet_for_s = (self._ledger.now() - known.since).total_seconds() if known else 0.0
         try:
             wait = judge(drop, self._taker.told(drop), quiet_for_s, self._patience)
             if wait:
                 self._wait(drop, wait)
             else:
-                self._take(drop)
+                ready(drop)
         except Permanent as error:
             self._reject(drop, str(error))
         except Exception as error:
-            LOG.log(
-                logging.WARNING if isinstance(error, (Retryable, KeyError)) else logging.ERROR,
-                "intake: %s: %r",
-                drop.key,
-                error,
-            )
+            LOG.warning("intake: %s is tried again", drop.key, exc_info=error)
             self._ledger.note(drop, "waiting", f"waiting: it is tried again ({error})")
-            self._again(drop, PAUSE_S)
-            return error
-        return None
+            self._look_at(self._place(drop), self._clock() + PAUSE_S)
+
+    def _settle_for_good(self, record: Intake) -> None:
+        """Remember a drop of which nothing more is expected, so that sweeps need not read its record."""
+        if record.state == "ingested" or (record.state == "rejected" and not record.run_id):
+            self._final[record.drop] = record.version
+
+    def _forget(self, record: Intake) -> None:
+        rejection.remove(self._store, record.drop)
+        self._ledger.forget(record)
+        self._final.pop(record.drop, None)
+
+    def _place(self, drop: Drop) -> str:
+        return scope(drop.key, self._shipped) or drop.key
+
+    def _look_at(self, place: str, due: float) -> None:
+        self._due[place] = min(self._due.get(place, due), due)
 
     def _wait(self, drop: Drop, wait: Waiting) -> None:
         self._ledger.note(drop, "waiting", wait.text)
-        place = scope(drop.key, self._shipped) or drop.key
-        self._calm[place] = self._clock() + CALM_S
+        self._calm[self._place(drop)] = self._clock() + CALM_S
         if wait.again_s is not None:
-            self._again(drop, wait.again_s)
+            self._look_at(self._place(drop), self._clock() + wait.again_s)
 
-    def _again(self, drop: Drop, seconds: float) -> None:
-        place = scope(drop.key, self._shipped) or drop.key
-        due = self._clock() + seconds
-        self._due[place] = min(self._due.get(place, due), due)
+    def _take_soon(self, drop: Drop) -> None:
+        """Put the checks off until the notification is acknowledged: they may take longer than a broker waits."""
+        self._ledger.note(drop, "waiting", CHECKED)
+        self._look_at(self._place(drop), self._clock())
 
     def _take(self, drop: Drop) -> None:
-        self._ledger.note(drop, "waiting", "waiting: it is being checked")
+        self._ledger.note(drop, "waiting", CHECKED)
         state = self._taker.take(drop)
         self._ledger.note(drop, "started", run_id=state.run_id)
         if drop.rejected:

@@ -23,16 +23,17 @@ class Ledger:
 
     def of(self, drop: str) -> Intake | None:
         """Return the record of the drop of that key, None where there is none of this version."""
-        return self._read(intake_key(drop))
+        return self.read(intake_key(drop))
 
     def all(self) -> Iterator[Intake]:
         """Yield all records."""
         for key in list(self._store.list(PREFIX)):
-            record = self._read(key)
+            record = self.read(key)
             if record is not None:
                 yield record
 
-    def _read(self, key: str) -> Intake | None:
+    def read(self, key: str) -> Intake | None:
+        """Return the record of that key, None where there is none of this version."""
         try:
             return Intake.model_validate_json(self._store.read(key))
         except (KeyError, ValidationError):
