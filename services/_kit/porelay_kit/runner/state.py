@@ -73,7 +73,11 @@ class RunState:
 
     def plan(self) -> Plan:
         """Return the run's plan, every parameter explicit."""
-        return Plan.model_validate_json(self.store.read(f"plans/{self.run().plan}.json"))
+        return self.plan_of(self.run())
+
+    def plan_of(self, run: Run) -> Plan:
+        """Return the plan, where the run has been read already."""
+        return Plan.model_validate_json(self.store.read(f"plans/{run.plan}.json"))
 
     def results(self) -> dict[str, AnyResult]:
         """Return the results so far, by stage."""

@@ -160,7 +160,8 @@ class Worker:
     def _plan(self, state: RunState) -> tuple[Run, Plan]:
         """Return a run and its plan, which never changes; raise BadInput where there is no such run."""
         if state.run_id not in self._plans:
-            self._plans[state.run_id] = state.run(), state.plan()
+            run = state.run()
+            self._plans[state.run_id] = run, state.plan_of(run)
             if len(self._plans) > REMEMBERED:
                 self._plans.popitem(last=False)
         return self._plans[state.run_id]
@@ -223,7 +224,8 @@ class Worker:
 
 def begin(state: RunState, broker: Broker) -> None:
     """Ask for the first stage of a run."""
-    _ask(state, broker, relay.request_for("ingest", state.run(), state.plan(), {}))
+    run = state.run()
+    _ask(state, broker, relay.request_for("ingest", run, state.plan_of(run), {}))
 
 
 def follow(state: RunState, broker: Broker, run: Run, plan: Plan, result: AnyResult) -> Notes:
