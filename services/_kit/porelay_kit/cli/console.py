@@ -51,7 +51,7 @@ class Terminal:
 
     def __enter__(self) -> Watcher:
         self._progress.start()
-        return Watcher(self._began, self._moved, self._ended)
+        return Watcher(self._began, self._moved, self._ended, self._put_off)
 
     def __exit__(self, *details: object) -> None:
         self._progress.stop()
@@ -71,6 +71,9 @@ class Terminal:
             note = "[red]failed[/red]" if failed else self._methods[outcome.stage]
             self._progress.update(task, total=1.0, completed=0.0 if failed else 1.0, note=note)
             self._progress.stop_task(task)
+
+    def _put_off(self, stage: str, text: str) -> None:
+        self._console.print(f"{stage:<17} put off, comes again: {text}", markup=False, highlight=False)
 
 
 @dataclass
@@ -94,7 +97,7 @@ class Lines:
         self._lines: dict[str, _Line] = {}
 
     def __enter__(self) -> Watcher:
-        return Watcher(self._began, self._moved, self._ended)
+        return Watcher(self._began, self._moved, self._ended, self._put_off)
 
     def __exit__(self, *details: object) -> None:
         return None
@@ -123,6 +126,9 @@ class Lines:
         found = "found done" if took < outcome.seconds / 2 else ""
         figures = describe(line.last) if line.last else found
         self._say(f"{outcome.stage:<17} done   {took:6.1f} s  {line.methods}  {figures}".rstrip())
+
+    def _put_off(self, stage: str, text: str) -> None:
+        self._say(f"{stage:<17} put off, comes again: {text}")
 
 
 def watcher(*, quiet: bool, remote: bool = False) -> Terminal | Lines:

@@ -17,11 +17,11 @@ from porelay_kit.runner.reconcile import reconcile as reconcile_runs
 @home_option
 @json_option
 def reconcile(runs: tuple[str, ...], dry_run: bool, home: Path | None, as_json: bool) -> None:
-    """Ask again for what is missing of every RUN, or of all: after the loss of the broker, or of some messages.
+    """Ask again for what the broker has lost.
 
-    The store alone tells what is ready and has no result. Left out is what waits in the broker, what a worker holds,
-    what lies in the dead letters (`porelay dlq replay`), what has failed for good, and what was cancelled. Reports
-    that finished runs lack are written. Safe at any time, and twice.
+    Every RUN is looked at, or all. The store alone tells what is ready and has no result. Left out is what waits in
+    the broker, what a worker holds, what lies in the dead letters (`porelay dlq replay`), what has failed for good,
+    and what was cancelled. Reports that finished runs lack are written. Safe at any time, and twice.
     """
     store = store_at(home)
     with broker_of() as broker:

@@ -65,11 +65,12 @@ def run(
     workers: int | None,
     as_json: bool,
 ) -> None:
-    """Run all stages of a plan on STACK, a file or a folder of slices, in this process.
+    """Run all stages of a plan on STACK, here.
 
-    Started again with the same words it continues where it was; stages that are done are not computed again. The
-    store is ./porelay-data, or the folder of --home or PORELAY_HOME, or the bucket of PORELAY_S3_URL, where `status`
-    and `report` find the run, too. Use `porelay submit` to have workers run it.
+    STACK is a file or a folder of slices; all runs in this process, without any server. Started again with the same
+    words it continues where it was; stages that are done are not computed again. The store is ./porelay-data, or
+    the folder of --home or PORELAY_HOME, or the bucket of PORELAY_S3_URL, where `status` and `report` find the run,
+    too. Use `porelay submit` to have workers run it.
     """
     settings = Settings.from_env(home=home, max_memory_bytes=max_memory, workers=workers)
     chosen = planning.load(plan, changes, voxel_um=voxel_um, seed=seed)

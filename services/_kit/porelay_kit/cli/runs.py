@@ -1,9 +1,10 @@
 """`porelay status`, `report` and `cancel`: what the store knows of runs."""
 
-import contextlib
 import json
 import shutil
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,25 @@ import click
 from pydantic import ValidationError
 
 from porelay_kit.cli import json_option, print_json
-from porelay_kit.cli.servers import broker_if_any, home_option, known_runs, place, run_argument, store_at
+from porelay_kit.cli.servers import (
+    broker_if_any,
+    home_option,
+    known_runs,
+    place,
+    run_argument,
+    store_at,
+    without_broker,
+)
 from porelay_kit.runner.history import Roll, Spot, StageHistory, history, marks, whole
 from porelay_kit.runner.state import Notes, RunState
 from porelay_kit.store.base import Store
+from porelay_schemas.errors import BrokerUnavailable
 from porelay_schemas.intake import PREFIX as INTAKE
 from porelay_schemas.intake import Intake
 from porelay_schemas.plan import Plan
+
+READERS = 16
+"""Small objects that are read at once: a bucket's answer takes milliseconds each."""
 
 
 @click.command()
@@ -25,10 +38,11 @@ from porelay_schemas.plan import Plan
 @home_option
 @json_option
 def status(run_id: str | None, home: Path | None, as_json: bool) -> None:
-    """Tell how far RUN is, stage by stage; or all runs, a line each, and the drops that none was made of.
+    """Tell how far RUN or all runs are.
 
-    The store tells, also when the broker is dead. What runs at the moment the workers tell: without a broker, or from
-    a worker that does not answer, it is shown as waiting.
+    RUN is told stage by stage; of all runs a line each, and the drops that no run was made of. The store tells,
+    also when the broker is dead. What runs at the moment the workers tell: without a broker, or from a worker that
+    does not answer, it is shown as waiting.
     """
     store = store_at(home)
     if run_id:
@@ -55,8 +69,12 @@ def _held() -> set[Spot]:
     with broker_if_any() as broker:
         if broker is None:
             return set()
-        roll = Roll(broker)
-        roll.call()
+        try:
+            roll = Roll(broker)
+            roll.call()
+        except BrokerUnavailable as error:
+            without_broker(error)
+            return set()
         return roll.held
 
 
@@ -71,7 +89,8 @@ def _line(stage: StageHistory) -> str:
 
 def _all(store: Store, *, as_json: bool) -> None:
     found, untaken = marks(store), _untaken(store)
-    plans = {run_id: _plan(store, run_id) for run_id in found}
+    with ThreadPoolExecutor(READERS) as pool:
+        plans = dict(zip(found, pool.map(partial(_plan, store), found), strict=True))
     states = [whole(plan, found[run_id].notes) for run_id, plan in plans.items() if plan]
     held = set() if set(states) <= {"done"} else _held()
     summaries = {run_id: _summary(run_id, found[run_id].notes, plan, held) for run_id, plan in plans.items()}
@@ -88,11 +107,16 @@ def _all(store: Store, *, as_json: bool) -> None:
 
 def _untaken(store: Store) -> list[Intake]:
     """Return the drops of which no run has come: what they wait for, or why they were rejected."""
-    found = []
-    for key in store.list(INTAKE):
-        with contextlib.suppress(KeyError, ValidationError):
-            found.append(Intake.model_validate_json(store.read(key)))
+    with ThreadPoolExecutor(READERS) as pool:
+        found = [one for one in pool.map(partial(_intake, store), store.list(INTAKE)) if one is not None]
     return sorted((one for one in found if one.state in ("waiting", "rejected")), key=lambda one: one.drop)
+
+
+def _intake(store: Store, key: str) -> Intake | None:
+    try:
+        return Intake.model_validate_json(store.read(key))
+    except (KeyError, ValidationError):
+        return None
 
 
 def _plan(store: Store, run_id: str) -> Plan | None:
@@ -126,7 +150,10 @@ def _words(summary: dict[str, Any]) -> str:
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Copy the report to FILE.", metavar="FILE")
 @json_option
 def report(run_id: str, home: Path | None, out: Path | None, as_json: bool) -> None:
-    """Write the report of RUN anew and print where it is; with --out copy it to a file of yours."""
+    """Write the report of RUN anew.
+
+    Prints where it is, a path or an address in the bucket; with --out it is copied to a file of yours.
+    """
     from porelay_kit.runner.embedded import write_report
 
     state = RunState(store_at(home), run_id)
@@ -157,5 +184,8 @@ def cancel(run_id: str, only_training: bool, home: Path | None, as_json: bool) -
     with broker_if_any() as broker:
         if broker is not None:
             ask = "finish-training" if only_training else "cancel"
-            broker.emit(f"control.run.{run_id}", json.dumps({"ask": ask}).encode())
+            try:
+                broker.emit(f"control.run.{run_id}", json.dumps({"ask": ask}).encode())
+            except BrokerUnavailable as error:
+                without_broker(error)
     print_json({"run_id": run_id, "cancelled": True}) if as_json else click.echo(f"{run_id}: asked to stop")

@@ -45,12 +45,17 @@ def broker_if_any() -> Iterator[Broker | None]:
         try:
             broker = open_broker(settings)
         except PorelayError as error:
-            click.echo(f"porelay: {error}\nGoing by the store alone.", err=True)
+            without_broker(error)
     try:
         yield broker
     finally:
         if broker is not None:
             broker.close()
+
+
+def without_broker(error: PorelayError) -> None:
+    """Say that the broker does not answer, and that the command does what it can."""
+    click.echo(f"porelay: {error}\nGoing by the store alone.", err=True)
 
 
 def place(store: Store, key: str) -> str:

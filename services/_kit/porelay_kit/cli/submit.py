@@ -1,7 +1,7 @@
 """`porelay submit`: a stack goes into the inbox, and workers run it."""
 
 import time
-from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +24,9 @@ from porelay_schemas.volumes import StackRef
 
 SILENCE_S = 30.0
 """After how long without an intake the waiting user is told what may be missing."""
+
+SENDERS = 8
+"""Slices that are sent at once."""
 
 
 @dataclass(frozen=True)
@@ -182,10 +185,9 @@ def _upload(store: Store, drop: Drop, there: dict[str, int]) -> None:
 
 def _send(store: Store, folder: str, upload: Upload, there: dict[str, int]) -> None:
     sizes = {inner: upload.local(inner).stat().st_size for inner in upload.digests}
-    for inner, size in sizes.items():
-        key = f"{folder}/{upload.key(inner)}"
-        if there.get(key) != size:
-            store.upload(upload.local(inner), key)
+    missing = [inner for inner, size in sizes.items() if there.get(f"{folder}/{upload.key(inner)}") != size]
+    with ThreadPoolExecutor(SENDERS) as pool:
+        list(pool.map(lambda inner: store.upload(upload.local(inner), f"{folder}/{upload.key(inner)}"), missing))
     if upload.is_folder:
         files = {inner: (sizes[inner], digest) for inner, digest in upload.digests.items()}
         store.write(f"{folder}/{upload.name}/{drops.COMPLETE}", drops.marker(files))
@@ -217,10 +219,11 @@ def submit(
     home: Path | None,
     as_json: bool,
 ) -> None:
-    """Put STACK, a file or a folder of slices, into the inbox of the store; workers run it. Prints the run's name.
+    """Put STACK into the inbox, where workers take it.
 
-    The plan is checked first, as `porelay run` does, and lies beside the stack. Submitted again with the same words it
-    goes on where it was: a cancelled or failed run is taken up, a finished one is only told.
+    STACK is a file or a folder of slices. The plan is checked first, as `porelay run` does, and lies beside it. Prints
+    the name of the run. Submitted again with the same words it goes on where it was: a cancelled or failed run is taken
+    up, a finished one is only told.
     """
     chosen = planning.load(plan, changes, voxel_um=voxel_um, seed=seed)
     store = store_at(home)
@@ -233,19 +236,15 @@ def submit(
     with broker_if_any() as broker:
         ended = not new and store.exists(f"{state.prefix}/run.json") and history(state, times=False).state == "done"
         asked = [] if new or ended else _again(state, drop, broker)
-        _tell(drop, new=new, ended=ended, asked=asked, as_json=as_json, wait=wait)
+        words = "dropped" if new else "done" if ended else "taken up again" if asked else "on its way"
+        if as_json and not wait:
+            print_json({"run_id": drop.run_id, "drop": drop.key, "state": words, "asked": asked})
+        elif not as_json:
+            click.echo(f"{drop.key}: {words}" + (f", asked for {', '.join(asked)}" if asked else ""), err=True)
+            click.echo(drop.run_id)
         if wait:
             _wait_for_intake(state, drop, quiet=as_json)
             watch_to_the_end(state, broker, as_json=as_json)
-
-
-def _tell(drop: Drop, *, new: bool, ended: bool, asked: Iterable[str], as_json: bool, wait: bool) -> None:
-    words = "dropped" if new else "done" if ended else "taken up again"
-    if as_json and not wait:
-        print_json({"run_id": drop.run_id, "drop": drop.key, "state": words, "asked": list(asked)})
-    elif not as_json:
-        click.echo(f"{drop.key}: {words}" + (f", asked for {', '.join(asked)}" if asked else ""), err=True)
-        click.echo(drop.run_id)
 
 
 def _wait_for_intake(state: RunState, drop: Drop, *, quiet: bool, poll_s: float = POLL_S / 4) -> None:

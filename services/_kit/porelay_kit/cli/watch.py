@@ -16,11 +16,11 @@ from porelay_kit.broker.base import Broker
 from porelay_kit.cli import json_option
 from porelay_kit.cli.console import watcher
 from porelay_kit.cli.run import answer, code
-from porelay_kit.cli.servers import broker_if_any, home_option, run_argument, store_at
+from porelay_kit.cli.servers import broker_if_any, home_option, run_argument, store_at, without_broker
 from porelay_kit.runner.embedded import Outcome, Watcher, write_report
 from porelay_kit.runner.history import RunHistory, history
 from porelay_kit.runner.state import REQUEST, RunState
-from porelay_schemas.errors import Retryable, Stopped
+from porelay_schemas.errors import BrokerUnavailable, Retryable, Stopped
 
 POLL_S = 2.0
 """How often one looks into the store: events may be lost, and there may be no broker."""
@@ -47,7 +47,10 @@ class Events:
         self._prefix = f"run.{run_id}."
         self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
         if broker is not None:
-            broker.subscribe(self._prefix, self._hear)
+            try:
+                broker.subscribe(self._prefix, self._hear)
+            except BrokerUnavailable as error:
+                without_broker(error)
 
     def _hear(self, key: str, body: bytes) -> None:
         stage, _, kind = key.removeprefix(self._prefix).partition(".")
@@ -68,9 +71,14 @@ class Tale:
         self._state, self._watch = state, watch
         self._begun: dict[str, float] = {}
         self._ended: dict[str, object] = {}
+        self._put_off: dict[str, object] = {}
 
     def catch_up(self, now: RunHistory) -> None:
-        """Tell what has ended since the last look."""
+        """Tell what has ended or was put off since the last look."""
+        for part in now.stages:
+            if part.again and self._put_off.get(part.stage) != part.started:
+                self._watch.put_off(part.stage, part.text)
+                self._put_off[part.stage] = part.started
         for stage in now.plan.stages:
             outcome = now.results.get(stage) or now.failures.get(stage)
             if outcome is not None and self._ended.get(stage) != outcome:
@@ -151,10 +159,11 @@ def outcome_of(state: RunState, now: RunHistory) -> Outcome:
 @home_option
 @json_option
 def watch(run_id: str, home: Path | None, as_json: bool) -> None:
-    """Show RUN as it goes, until it has ended: what was done already, then what the workers tell.
+    """Show RUN as it goes, until it has ended.
 
-    Without a broker, or when it is lost, the store tells, a little later. Ends with the table and the exit code of
-    the run, as `porelay run` does; an interrupt ends the watching, not the run.
+    What was done already the store tells, what is going on the workers. Without a broker, or when it is lost, the
+    store tells, a little later. Ends with the table and the exit code of the run, as `porelay run` does; an
+    interrupt ends the watching, not the run.
     """
     state = RunState(store_at(home), run_id)
     state.run()
@@ -165,8 +174,12 @@ def watch(run_id: str, home: Path | None, as_json: bool) -> None:
 def watch_to_the_end(state: RunState, broker: Broker | None, *, as_json: bool) -> None:
     """Follow a run, print how it ended, and leave with its exit code."""
     events = Events(broker, state.run_id)
-    with watcher(quiet=as_json, remote=True) as watch:
-        now = follow(state, events, watch)
+    try:
+        with watcher(quiet=as_json, remote=True) as watch:
+            now = follow(state, events, watch)
+    except KeyboardInterrupt:
+        click.echo(f"The run goes on; see it again: porelay watch {state.run_id}", err=True)
+        raise
     outcome = outcome_of(state, now)
     answer(state, outcome, as_json=as_json)
     sys.exit(code(outcome))

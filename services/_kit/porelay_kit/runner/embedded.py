@@ -20,11 +20,12 @@ RETRY_S = (2.0, 8.0)
 
 @dataclass(frozen=True)
 class Watcher:
-    """Who is told: before a stage, while it runs, and after it."""
+    """Who is told: before a stage, while it runs, after it, and why it was put off (stage, text)."""
 
     began: Callable[[AnyRequest], None] = lambda request: None
     progress: Callable[[Progress], None] = silent
     ended: Callable[[AnyResult | Failure], None] = lambda outcome: None
+    put_off: Callable[[str, str], None] = lambda stage, text: None
 
 
 @dataclass

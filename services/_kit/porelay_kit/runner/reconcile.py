@@ -55,20 +55,33 @@ def reconcile(
     Who calls it often gives a `roll` of its own, since each listens for as long as the broker is open. Raises BadInput
     where there is no such run, or where the broker has no queue for a stage.
     """
-    account = Account()
+    account, plans = Account(), _Plans(store)
     wanted = [
         (state, request)
         for state, run_marks in _chosen(store, tuple(run_ids))
-        for request in _missing(state, run_marks, account, dry_run=dry_run)
+        for request in _missing(state, run_marks, plans, account, dry_run=dry_run)
     ]
     if wanted:
         left = _left_out(broker, {request.stage for _, request in wanted}, roll or Roll(broker))
         for state, request in wanted:
-            if _is_open(state, request, left, account, parked_too=parked_too):
+            if _is_open(state, request, plans, left, account, parked_too=parked_too):
                 account.asked.append(Spot(state.run_id, request.stage))
                 if not dry_run:
                     ask(state, broker, request)
     return account
+
+
+class _Plans:
+    """Plans by their digests, each read once: many runs share one."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._plans: dict[str, Plan] = {}
+
+    def __getitem__(self, digest: str) -> Plan:
+        if digest not in self._plans:
+            self._plans[digest] = Plan.model_validate_json(self._store.read(f"plans/{digest}.json"))
+        return self._plans[digest]
 
 
 def take_up(state: RunState, broker: Broker, *, roll: Roll | None = None) -> list[str]:
@@ -108,10 +121,13 @@ def _chosen(store: Store, run_ids: tuple[str, ...]) -> list[tuple[RunState, Mark
     return [(RunState(store, run_id), known[run_id]) for run_id in run_ids or known]
 
 
-def _missing(state: RunState, run_marks: Marks, account: Account, *, dry_run: bool) -> Iterator[AnyRequest]:
+def _missing(
+    state: RunState, run_marks: Marks, plans: _Plans, account: Account, *, dry_run: bool
+) -> Iterator[AnyRequest]:
     """Yield what is ready and has neither result nor failure, as the store has it."""
     try:
-        run, plan = state.run(), state.plan()
+        run = state.run()
+        plan = plans[run.plan]
         _settle(state, run_marks, whole(plan, run_marks.notes), account, dry_run=dry_run)
         if run_marks.notes.cancelled:
             return
@@ -173,11 +189,13 @@ def _left_out(broker: Broker, stages: set[str], roll: Roll) -> _LeftOut:
     return _LeftOut(queued, set(roll.held), parked)
 
 
-def _is_open(state: RunState, request: AnyRequest, left: _LeftOut, account: Account, *, parked_too: bool) -> bool:
+def _is_open(
+    state: RunState, request: AnyRequest, plans: _Plans, left: _LeftOut, account: Account, *, parked_too: bool
+) -> bool:
     spot = Spot(state.run_id, request.stage)
     if spot in left.queued:
         account.queued.append(spot)
-    elif _in_hand(spot, state.plan(), left.held):
+    elif _in_hand(spot, plans[request.plan], left.held):
         account.held.append(spot)
     elif spot in left.parked and not parked_too:
         account.parked.append(spot)
