@@ -166,7 +166,8 @@ def _by_silence(drop: Drop, quiet_for_s: float, patience: Patience) -> Waiting |
     if gaps := _gaps(names):
         return _missing_names(gaps)
     if quiet_for_s < patience.quiet_s:
-        text = f"waiting: {len(names)} slices so far; nothing may change for {patience.quiet_s:g} s"
+        slices = "1 slice" if len(names) == 1 else f"{len(names)} slices"
+        text = f"waiting: {slices} so far; nothing may change for {patience.quiet_s:g} s"
         return Waiting(text, patience.quiet_s - quiet_for_s)
     return None
 
