@@ -1,7 +1,6 @@
 """Local copies of a bucket's objects: whole or absent, and never stale, since their names hold the ETags.
 
-Nothing here is ever deleted but what one run of a worker leaves behind; an operator may empty the folder at any time
-when no worker runs.
+Nothing is deleted here: it grows with what is looked at, and an operator may empty the folder when no worker runs.
 """
 
 import hashlib

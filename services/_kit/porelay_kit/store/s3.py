@@ -115,7 +115,12 @@ class Bucket:
     def head(self, key: str) -> tuple[ObjectInfo, str]:
         """Return what is known of an object, and who created it ("" where nobody signed)."""
         with self._explained(key):
-            found = self._client.stat_object(bucket_name=self._name, object_name=key)
+            try:
+                found = self._client.stat_object(bucket_name=self._name, object_name=key)
+            except S3Error as error:
+                if error.code == "AccessDenied":  # the answer to HEAD has no room for the reason
+                    self._client.get_object(bucket_name=self._name, object_name=key, length=1).close()
+                raise
             writer = (found.metadata or {}).get(WRITER, "")
             return _info(found), writer
 

@@ -46,16 +46,17 @@ class Scratch:
             folder.mkdir(parents=True, exist_ok=True)
             note, here = self._note(prefix), _stated(folder)
 
-        def upload(name: str) -> str:
-            if name in note and note[name][1:] == here[name]:
-                return note[name][0]
-            return self._bucket.upload(folder / name, f"scratch/{prefix}/{name}")
+        def upload(name: str) -> None:
+            note[name] = (self._bucket.upload(folder / name, f"scratch/{prefix}/{name}"), *here[name])
 
-        etags = parallel(upload, here)
-        gone = [f"scratch/{prefix}/{name}" for name in note if name not in here]
-        if gone:
-            self._bucket.delete(gone)
-        self._write(prefix, {name: (etag, *here[name]) for name, etag in zip(here, etags, strict=True)})
+        try:
+            parallel(upload, [name for name in here if name not in note or note[name][1:] != here[name]])
+            gone = [name for name in note if name not in here]
+            self._bucket.delete(f"scratch/{prefix}/{name}" for name in gone)
+            for name in gone:
+                del note[name]
+        finally:
+            self._write(prefix, note)
 
     def drop(self, prefix: str) -> None:
         """Delete the folder here and in the bucket."""
