@@ -26,7 +26,7 @@ def test_a_service_is_one_folder_with_the_same_few_names(stage):
     points = project["entry-points"]
     assert points["porelay.stage"] == {stage.name: f"{stage.package}.stage:run"}
     owned = {group(family) for family, owner in FAMILIES.items() if owner == stage.name}
-    assert set(points) - {"porelay.stage"} == owned
+    assert set(points) - {"porelay.stage", "porelay.companion"} == owned
     for family in owned:
         for target in points[family].values():
             assert target.startswith(f"{stage.package}.methods.")
