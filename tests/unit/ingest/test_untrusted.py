@@ -232,6 +232,15 @@ def test_a_tiff_of_complex_numbers(tmp_path):
     assert "64 bits a voxel of TIFF sample format 6" in refused(tmp_path / "complex.tif")
 
 
+def test_a_tiff_whose_description_grows_without_end(tmp_path):
+    """Ten entities, each ten times the one before: the XML of an OME-TIFF that would be gigabytes."""
+    entities = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10 if n else "x" * 50}">' for n in range(10))
+    text = f'<?xml version="1.0"?><!DOCTYPE OME [{entities}]><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'
+    text += '<Image><Pixels SizeX="40" SizeY="48" SizeZ="1" SizeC="1" SizeT="1">&e9;</Pixels></Image></OME>'
+    tifffile.imwrite(tmp_path / "laughs.tif", PLANE, metadata=None, description=text)
+    assert "laughs.tif: cannot be decoded" in refused(tmp_path / "laughs.tif")
+
+
 def test_a_file_that_is_not_what_its_name_says(tmp_path):
     assert "unknown format" in refused(put(tmp_path / "page.tif", b"<html><body>Not found</body></html>"))
     folder = tmp_path / "slices"
