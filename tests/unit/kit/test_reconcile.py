@@ -222,7 +222,7 @@ def test_the_command_says_in_words_what_it_did(command, store, make_run):
     second.store.write(f"{second.prefix}/report.html", b"there")
     said = command("reconcile").stdout
     assert f"{first.run_id}  asked for ingest" in said
-    assert "asked for 1 stages, 0 reports, 1 runs are done" in said
+    assert "asked for 1 stage; 0 missing reports; 1 run done" in said
     assert command.json("reconcile", "--dry-run")["queued"] == [{"run_id": first.run_id, "stage": "ingest"}]
 
 

@@ -1,5 +1,6 @@
 """`porelay reconcile`: what the store has and the broker lost is asked for again."""
 
+from collections.abc import Sized
 from pathlib import Path
 
 import click
@@ -58,5 +59,9 @@ def _lines(account: Account, *, dry_run: bool) -> list[str]:
     lines += [f"{run_id}  cancelled: `porelay submit` the stack again" for run_id in account.cancelled]
     lines += [f"{run_id}  its stack lies on another machine: submit it from there" for run_id in account.elsewhere]
     lines += [f"{run_id}  damaged: {text}" for run_id, text in account.damaged.items()]
-    counts = f"{verb} {len(account.asked)} stages, {len(account.reports)} reports, {len(account.done)} runs are done"
-    return [*lines, counts]
+    counts = (_count(account.asked, "stage"), _count(account.reports, "missing report"), _count(account.done, "run"))
+    return [*lines, "{} {}; {}; {} done".format(verb, *counts)]
+
+
+def _count(things: Sized, word: str) -> str:
+    return f"{len(things)} {word}" if len(things) == 1 else f"{len(things)} {word}s"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
+from pydantic import ValidationError
 
 from porelay_kit import planning
 from porelay_kit.broker.base import Broker
@@ -19,6 +20,7 @@ from porelay_kit.runner.reconcile import take_up
 from porelay_kit.runner.state import RunState, content_files, file_digest, folder_digest, identity, run_id_for
 from porelay_kit.store.base import Store
 from porelay_schemas.errors import BadInput, Retryable
+from porelay_schemas.intake import Intake, intake_key
 from porelay_schemas.plan import Plan
 from porelay_schemas.volumes import StackRef
 
@@ -261,7 +263,15 @@ def _taken(state: RunState, drop: Drop) -> bool:
     try:
         if state.store.exists(f"{state.prefix}/run.json"):
             return True
-        text = state.store.read(drop.key + drops.REJECTED).decode(errors="replace").strip()
-    except (KeyError, Retryable):
+        if not state.store.exists(drop.key + drops.REJECTED):
+            return False
+        raise BadInput(f"drop {drop.key!r} was rejected: {_reason(state.store, drop)}")
+    except Retryable:
         return False
-    raise BadInput(f"drop {drop.key!r} was rejected: {text}")
+
+
+def _reason(store: Store, drop: Drop) -> str:
+    try:
+        return Intake.model_validate_json(store.read(intake_key(drop.key))).text
+    except (KeyError, ValidationError):
+        return store.read(drop.key + drops.REJECTED).decode(errors="replace").strip()
