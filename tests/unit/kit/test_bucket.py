@@ -79,6 +79,13 @@ def test_a_refusal_is_bad_input_with_the_fix(server, status, code, text):
     assert SECRET not in f"{raised.value}{raised.value.__cause__}"
 
 
+def test_the_reason_is_asked_for_where_a_question_for_the_head_only_was_refused(server):
+    server.answers = [(403, ""), (403, "RequestTimeTooSkewed")]
+    with pytest.raises(BadInput, match="clock"):
+        server.bucket().exists("a")
+    assert [method for method, _ in server.asked] == ["HEAD", "GET"]
+
+
 @pytest.mark.parametrize(
     ("status", "code"), [(503, "SlowDown"), (500, "InternalError"), (502, "BadGateway"), (429, "")]
 )
