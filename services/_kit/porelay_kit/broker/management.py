@@ -64,6 +64,13 @@ class Management:
             )
         return json.loads(answer.data)
 
+    def put(self, body: object, *path: str) -> None:
+        """Set what lies at a path."""
+        answer = self.ask("PUT", "/".join(quote(part, safe="") for part in path), body)
+        if answer.status >= 300:
+            reason = answer.data.decode(errors="replace")
+            raise BadInput(f"RabbitMQ's HTTP interface {self.where}: {answer.status} for {'/'.join(path)}: {reason}")
+
     def date(self) -> str | None:
         """Return the server's time as its Date header has it."""
         return self.ask("GET", "whoami").headers.get("Date")

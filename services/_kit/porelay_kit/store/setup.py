@@ -6,26 +6,19 @@ own process. Other servers tell nobody, or need their administrator; there the s
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
+from porelay_kit.steps import Step
 from porelay_kit.store.wire import Refused, Reply, Wire
 
 INBOX, EXCHANGE = "inbox/", "ingest"
 MINIO_TARGET = "arn:minio:sqs::PORELAY:amqp"
 """The target that MinIO makes of its variables `MINIO_NOTIFY_AMQP_..._PORELAY`."""
 
-Mark = Literal["+", "~", "=", "!"]
+ATTRIBUTES = {"amqp-exchange": EXCHANGE, "amqp-ack-level": "broker", "persistent": "true"}
+"""Of Ceph's topic: events are kept in the cluster while the broker is away, and sent until it confirms them."""
+
 Kind = Literal["ceph", "minio", "other"]
-
-
-@dataclass(frozen=True)
-class Step:
-    """Something to create (+) or change (~), or as wanted (=), or not to be done from here (!): then the road to it."""
-
-    mark: Mark
-    what: str
-    road: str = ""
 
 
 def steps(wire: Wire, notify_url: str | None, *, apply: bool = False) -> Iterator[Step]:
@@ -70,11 +63,13 @@ def topic(bucket: str) -> str:
 
 def topic_exchange(wire: Wire, arn: str) -> str | None:
     """Return the exchange that a topic of Ceph feeds, None where there is no such topic or the server does not say."""
+    return _topic_attributes(wire, arn).get("amqp-exchange")
+
+
+def _topic_attributes(wire: Wire, arn: str) -> dict[str, str]:
     reply = wire.form({"Action": "GetTopic", "TopicArn": arn})
-    if reply.status >= 300:
-        return None
-    found = re.search(r"amqp-exchange=([^&<]*)", reply.body.decode(errors="replace"))
-    return found[1] if found else None
+    text = reply.text("EndpointArgs") if reply.status == 200 else None
+    return dict(part.partition("=")[::2] for part in (text or "").split("&"))  # type: ignore[misc]
 
 
 def told(reply: Reply) -> list[str]:
@@ -85,7 +80,9 @@ def told(reply: Reply) -> list[str]:
 def _ceph(wire: Wire, notify_url: str | None, *, apply: bool) -> Step:
     what, now = f"notification of drops to the exchange {EXCHANGE}", wire.ask("GET", query={"notification": ""})
     ours = [arn for arn in told(now) if arn.endswith(f":{topic(wire.bucket)}")]
-    if ours and topic_exchange(wire, ours[0]) == EXCHANGE:
+    has = _topic_attributes(wire, ours[0]) if ours else {}
+    wanted = ATTRIBUTES | ({"push-endpoint": notify_url} if notify_url else {})
+    if ours and has | wanted == has:
         return Step("=", what)
     if not notify_url:
         road = "Give the broker's address as the S3 server shall use it: --notify-url amqps://user:password@host/vhost"
@@ -101,7 +98,7 @@ def _ceph(wire: Wire, notify_url: str | None, *, apply: bool) -> Step:
 
 
 def _create_topic(wire: Wire, notify_url: str) -> str:
-    attributes = {"push-endpoint": notify_url, "amqp-exchange": EXCHANGE, "amqp-ack-level": "broker"}
+    attributes = {"push-endpoint": notify_url} | ATTRIBUTES
     form = {"Action": "CreateTopic", "Name": topic(wire.bucket)}
     for number, (name, value) in enumerate(attributes.items(), 1):
         form |= {f"Attributes.entry.{number}.key": name, f"Attributes.entry.{number}.value": value}
