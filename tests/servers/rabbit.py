@@ -1,1 +1,213 @@
-"""A RabbitMQ server of the tests' own."""
+"""A RabbitMQ server of the tests' own, or the one that `PORELAY_TEST_AMQP_URL` names.
+
+Debian's `rabbitmq-server`, with node name, ports, cookie and data of its own in one temporary folder. It runs as the
+user `rabbitmq`, to whom the folder is given: that takes root.
+"""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import pika
+import pytest
+import urllib3
+
+from porelay_kit.broker.base import RETRY_LADDER_S
+from porelay_kit.broker.topology import Topology, version_of
+
+SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+USER = "rabbitmq"
+START_S = 90.0
+
+
+class Rabbit:
+    """A server that is reached by AMQP and by its HTTP interface."""
+
+    def __init__(self, url: str, management_url: str) -> None:
+        self.url, self.management_url = url.rstrip("/"), management_url.rstrip("/")
+        parts = urlsplit(self.management_url)
+        self._api = f"{parts.scheme}://{parts.hostname}:{parts.port}{parts.path}/api"
+        self._headers = urllib3.make_headers(basic_auth=f"{parts.username}:{parts.password}")
+        self._user = parts.username
+        self._vhosts: list[str] = []
+
+    def ask(self, method: str, path: str, body: object = None) -> urllib3.BaseHTTPResponse:
+        """Send a request to the HTTP interface."""
+        answer = urllib3.request(method, f"{self._api}/{path}", headers=self._headers, json=body, retries=False)
+        assert answer.status < 400, f"{method} {path}: {answer.status} {answer.data!r}"
+        return answer
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """Its version, such as (3, 10, 8)."""
+        return version_of(self.ask("GET", "overview").json()["rabbitmq_version"])
+
+    def new_vhost(self, *, topology: bool = True, retry_ladder_s: tuple[float, ...] = RETRY_LADDER_S) -> str:
+        """Return the address of a new virtual host, the topology in it unless it is not wanted."""
+        name = f"test-{uuid.uuid4().hex[:8]}"
+        self._vhosts.append(name)
+        self._make(name, Topology(retry_ladder_s=retry_ladder_s) if topology else None)
+        return f"{self.url}/{name}"
+
+    def _make(self, vhost: str, topology: Topology | None) -> None:
+        self.ask("PUT", f"vhosts/{quote(vhost, safe='')}")
+        everything = {"configure": ".*", "write": ".*", "read": ".*"}
+        self.ask("PUT", f"permissions/{quote(vhost, safe='')}/{self._user}", everything)
+        if topology is None:
+            return
+        for policy in topology.policies(self.version):
+            body = {"pattern": policy.pattern, "definition": policy.definition, "apply-to": "queues"}
+            self.ask("PUT", f"policies/{quote(vhost, safe='')}/{policy.name}", body)
+        connection = pika.BlockingConnection(pika.URLParameters(f"{self.url}/{vhost}"))
+        topology.declare(connection.channel())
+        connection.close()
+
+    def wipe(self, url: str) -> None:
+        """Lose all that a virtual host holds; its topology is there again afterwards, empty."""
+        vhost = urlsplit(url).path.lstrip("/")
+        self.ask("DELETE", f"vhosts/{quote(vhost, safe='')}")
+        self._make(vhost, Topology())
+
+    def cut(self) -> None:
+        """Close all connections, as a network that fails does."""
+        deadline = time.monotonic() + 20
+        while not (found := self.ask("GET", "connections").json()) and time.monotonic() < deadline:
+            time.sleep(0.2)  # the list is some seconds old
+        for connection in found:
+            self.ask("DELETE", f"connections/{quote(connection['name'], safe='')}")
+
+    def restart(self) -> None:
+        """Stop and start it."""
+        pytest.skip("the server that PORELAY_TEST_AMQP_URL names is not ours to restart")
+
+    def close(self) -> None:
+        """Delete what the tests have made."""
+        for vhost in self._vhosts:
+            self.ask("DELETE", f"vhosts/{quote(vhost, safe='')}")
+
+
+class RabbitServer(Rabbit):
+    """A server of our own; `conf` are more lines of its `rabbitmq.conf`."""
+
+    def __init__(self, conf: str = "") -> None:
+        if not SERVER.exists():
+            raise RuntimeError("rabbitmq-server is not installed. As root: apt-get install rabbitmq-server")
+        if os.geteuid() != 0:
+            raise RuntimeError(
+                "RabbitMQ runs as a user of its own: run the tests as root, or set PORELAY_TEST_AMQP_URL"
+            )
+        port, http, distribution, epmd = (free_port() for _ in range(4))
+        super().__init__(f"amqp://guest:guest@127.0.0.1:{port}", f"http://guest:guest@127.0.0.1:{http}")
+        self.port = port
+        self.folder = Path(tempfile.mkdtemp(prefix="porelay-rabbit-"))
+        (self.folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
+        (self.folder / "rabbitmq.conf").write_text(
+            f"listeners.tcp.local = 127.0.0.1:{port}\nmanagement.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {http}\n"
+            f"disk_free_limit.absolute = 50MB\nlog.console = false\n{conf}\n"
+        )
+        self._epmd = str(epmd)
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "LANG": "C.UTF-8",
+            "ERL_EPMD_PORT": self._epmd,
+            "RABBITMQ_NODENAME": f"porelay-{self.folder.name[-8:]}@localhost",
+            "RABBITMQ_DIST_PORT": str(distribution),
+            "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
+            "RABBITMQ_LOG_BASE": str(self.folder / "log"),
+            "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq.conf"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
+            "RABBITMQ_CONF_ENV_FILE": "/nonexistent",
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        who = pwd.getpwnam(USER)
+        for path in (self.folder, *self.folder.rglob("*")):
+            os.chown(path, who.pw_uid, who.pw_gid)
+        with (self.folder / "out.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [SERVER],
+                env=self._environment,
+                cwd=self.folder,
+                user=who.pw_uid,
+                group=who.pw_gid,
+                extra_groups=[],
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + START_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"RabbitMQ did not start: {(self.folder / 'out.log').read_text()[-2000:]}")
+            time.sleep(0.2)
+
+    def _answers(self) -> bool:
+        try:
+            self.ask("GET", "overview")
+            with socket.create_connection(("127.0.0.1", self.port), 1):
+                return True
+        except (OSError, urllib3.exceptions.HTTPError, AssertionError):
+            return False
+
+    def stop(self) -> None:
+        """Stop it in good order."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Stop it as a power failure does."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is None:
+            return
+        os.killpg(self._process.pid, number)
+        try:
+            self._process.wait(40)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._process = None
+
+    def restart(self) -> None:
+        """Stop and start it; what is durable stays."""
+        self.stop()
+        self.start()
+
+    def close(self) -> None:
+        """Stop it and delete its folder."""
+        self.kill()
+        subprocess.run(["epmd", "-port", self._epmd, "-kill"], capture_output=True, check=False)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def rabbit() -> Iterator[Rabbit]:
+    """A RabbitMQ server: our own, or the one that `PORELAY_TEST_AMQP_URL` names."""
+    url = os.environ.get("PORELAY_TEST_AMQP_URL")
+    if url:
+        server: Rabbit = Rabbit(url, os.environ["PORELAY_TEST_AMQP_MANAGEMENT_URL"])
+    else:
+        server = RabbitServer()
+        server.start()
+    yield server
+    server.close()

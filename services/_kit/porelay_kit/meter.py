@@ -15,7 +15,7 @@ from prometheus_client.process_collector import ProcessCollector
 from pydantic import BaseModel
 
 from porelay_kit.bench import Progress
-from porelay_kit.broker.base import Delivery
+from porelay_kit.broker.base import Delivery, Pulse
 from porelay_kit.runner.state import Notes
 from porelay_kit.runner.worker import Observer, Outcome, request_of
 from porelay_kit.store.base import Store
@@ -27,16 +27,6 @@ SECONDS = (0.01, 0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 14400)
 STORE_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
 TRAINER = "slicegan-trainer"
 TIMED = ("read", "write", "write_new", "exists", "list", "delete", "local", "keep_scratch", "scratch", "drop_scratch")
-
-
-@dataclass(frozen=True)
-class Pulse:
-    """What a broker adapter knows of itself; `tick_age_s` is how long ago its I/O loop last went round."""
-
-    tick_age_s: float
-    heartbeat_s: float
-    connected: bool
-    consuming: bool
 
 
 class Meter(Observer):

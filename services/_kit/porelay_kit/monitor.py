@@ -8,7 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import generate_latest
 
-from porelay_kit.meter import Meter, Pulse
+from porelay_kit.broker.base import Pulse
+from porelay_kit.meter import Meter
 from porelay_kit.store.base import Store
 from porelay_schemas.errors import BadInput, PorelayError
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from porelay_schemas.errors import BadMessage
+
 RETRY_LADDER_S = (5.0, 30.0, 180.0, 900.0)
 """Delays before attempts 2, 3, 4 and 5; then the message is parked."""
 
@@ -55,6 +57,21 @@ Verdict = bytes | type[Drop] | None
 """What becomes of a dead letter: the body with which it is sent again, `Drop`, or None where it stays."""
 
 
+@dataclass(frozen=True)
+class Pulse:
+    """What a broker adapter knows of itself; `tick_age_s` is how long ago its I/O loop last went round."""
+
+    tick_age_s: float
+    heartbeat_s: float
+    connected: bool
+    consuming: bool
+
+
+def too_big(stage: str, body: bytes) -> BadMessage:
+    """Return the error for a body that does not travel."""
+    return BadMessage(f"message of {len(body)} bytes for {stage}: the limit is {MAX_BODY_BYTES}. Point at data.")
+
+
 class Unroutable(Exception):
     """No queue takes that message: a stage of that name does not exist."""
 
@@ -70,7 +87,7 @@ class Broker(Protocol):
     def publish(self, stage: str, body: bytes) -> None:
         """Put a request on the queue of a stage; return when it is safe.
 
-        Raises Unroutable where there is none, ValueError where the body is too big.
+        Raises Unroutable where there is none, BadMessage where the body is too big.
         """
 
     def get(self, stages: tuple[str, ...], timeout_s: float) -> Delivery | None:

@@ -4,9 +4,11 @@ import heapq
 import itertools
 import threading
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from porelay_kit.broker.base import (
     DELIVERY_LIMIT,
@@ -14,7 +16,10 @@ from porelay_kit.broker.base import (
     RETRY_LADDER_S,
     DeadLetter,
     Delivery,
+    Drop,
     Unroutable,
+    Verdict,
+    too_big,
 )
 
 
@@ -48,10 +53,13 @@ class MemoryBroker:
         if stage not in self._queues:
             raise Unroutable(f"no queue takes messages for stage {stage!r}. Known: {', '.join(self._queues)}.")
         if len(body) > MAX_BODY_BYTES:
-            raise ValueError(f"message of {len(body)} bytes for {stage}: the limit is {MAX_BODY_BYTES}. Point at data.")
+            raise too_big(stage, body)
         with self._changed:
-            self._queues[stage].append(_Held(Delivery(stage, body, 1, False, next(self._tags)), 0))
-            self._changed.notify_all()
+            self._append(stage, body, datetime.now(UTC))
+
+    def _append(self, stage: str, body: bytes, first_seen: datetime | None) -> None:
+        self._queues[stage].append(_Held(Delivery(stage, body, 1, False, next(self._tags), first_seen), 0))
+        self._changed.notify_all()
 
     def get(self, stages: tuple[str, ...], timeout_s: float) -> Delivery | None:
         """Return the next message of these stages, None where none came in time."""
@@ -84,6 +92,12 @@ class MemoryBroker:
         with self._changed:
             del self._held[delivery.tag]
 
+    def again(self, delivery: Delivery) -> None:
+        """Put the same message at the end of its queue, as a first attempt, and finish this delivery."""
+        with self._changed:
+            del self._held[delivery.tag]
+            self._append(delivery.stage, delivery.body, delivery.first_seen)
+
     def retry(self, delivery: Delivery, error: BaseException) -> bool:
         """Put a delivery off by its attempt's delay, or park it after the last; return whether it will come again."""
         if delivery.attempt > len(self._ladder):
@@ -104,7 +118,10 @@ class MemoryBroker:
             self._bury(delivery, type(error).__name__, str(error))
 
     def _bury(self, delivery: Delivery, error: str, text: str) -> None:
-        self._dead[delivery.stage].append(DeadLetter(delivery.stage, delivery.body, delivery.attempt, error, text))
+        letter = DeadLetter(
+            uuid.uuid4().hex, delivery.stage, delivery.body, delivery.attempt, error, text, datetime.now(UTC)
+        )
+        self._dead[delivery.stage].append(letter)
 
     def lost(self, delivery: Delivery) -> None:
         """Take a delivery back from a worker that died with it; after the delivery limit it is parked."""
@@ -118,10 +135,38 @@ class MemoryBroker:
                 self._queues[delivery.stage].appendleft(held)
             self._changed.notify_all()
 
+    def waiting(self, stage: str) -> list[bytes]:
+        """Return the bodies of the messages of a stage that wait or are put off."""
+        with self._changed:
+            put_off = [held for _, _, held in self._late if held.delivery.stage == stage]
+            return [held.delivery.body for held in (*self._queues[stage], *put_off)]
+
     def dead_letters(self, stage: str) -> list[DeadLetter]:
         """Return the dead letters of a stage; they stay."""
         with self._changed:
             return list(self._dead[stage])
+
+    def sift(self, stage: str, decide: Callable[[DeadLetter], Verdict]) -> int:
+        """Send again, destroy or keep each dead letter of a stage; return how many left."""
+        left = 0
+        for letter in self.dead_letters(stage):
+            verdict = decide(letter)
+            if verdict is None:
+                continue
+            if verdict is not Drop:
+                assert isinstance(verdict, bytes)
+                self.publish(stage, verdict)
+            with self._changed:
+                self._dead[stage].remove(letter)
+            left += 1
+        return left
+
+    def close(self) -> None:
+        """Leave; what is held comes again to somebody."""
+        with self._changed:
+            held = [one.delivery for one in self._held.values()]
+        for delivery in held:
+            self.lost(delivery)
 
     def idle(self) -> bool:
         """Return whether nothing waits, nothing is put off and nothing is held."""

@@ -14,9 +14,9 @@ from types import FrameType
 
 from porelay_kit.bench import Progress
 from porelay_kit.broker import open_broker
-from porelay_kit.broker.base import Broker, Delivery
+from porelay_kit.broker.base import Broker, Delivery, Pulse
 from porelay_kit.log import Log, WorkerLog
-from porelay_kit.meter import Meter, Pulse, metered
+from porelay_kit.meter import Meter, metered
 from porelay_kit.monitor import Health, show
 from porelay_kit.runner.child import Isolated
 from porelay_kit.runner.state import Notes
@@ -100,7 +100,18 @@ def pulse_of(broker: Broker) -> Callable[[], Pulse]:
 
 
 def check_topology(settings: Settings) -> None:
-    """Raise BadInput where the broker lacks a queue or exchange, and say what to do."""
+    """Look whether the broker has all exchanges and queues, declaring none; raise BadInput where it has not."""
+    from porelay_kit.broker import link
+    from porelay_kit.broker.rabbit import RabbitBroker
+    from porelay_kit.broker.topology import Topology
+
+    with closing(RabbitBroker.connect(settings)) as connection:
+        missing = list(Topology().missing(connection))
+    if missing:
+        raise BadInput(
+            f"broker: it has no {', no '.join(missing[:3])}{' and more' if len(missing) > 3 else ''}. "
+            "Run `porelay topology apply`, as a user who may declare."
+        )
 
 
 class _Thread(threading.Thread):

@@ -1,0 +1,379 @@
+"""Exchanges, queues and policies of the bus, as one typed description that everything else is rendered from.
+
+Only what can never change is an argument of a queue; what an operator tunes is a policy, one for each queue, because
+RabbitMQ applies only one. Nothing here is refused by 3.10 or means something else on 4.x: a `delivery-limit` of -1 is
+"no limit" from 4.0 on and loses messages before, where no limit is what a queue has anyway.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import quote
+
+from pika.exceptions import ChannelClosedByBroker
+
+from porelay_kit.broker.base import DELIVERY_LIMIT, RETRY_LADDER_S
+from porelay_kit.broker.management import Management
+from porelay_schemas.errors import BadInput
+from porelay_schemas.route import STAGES
+
+INTAKE = "intake"
+"""The queue of bucket notifications; to a worker it is one stage more."""
+
+TRAINER, TRAINER_RETURNS = "slicegan-trainer", 20
+MOST_MESSAGES = 100_000
+CONSUMER_TIMEOUT_MS = 7_200_000
+"""Longer than any delivery is held: an isolated stage may take an hour. It ends a worker that hangs, connected."""
+
+DAY_S = 86_400
+UNLIMITED_SINCE = (4, 0)
+CONSUMER_TIMEOUT_SINCE = (3, 12)
+MISSING, REFUSED, INEQUIVALENT = 404, 403, 406
+MEND = {
+    REFUSED: "Declare as a user with the right to configure, such as porelay-admin of `porelay topology plan --out`.",
+    INEQUIVALENT: "It cannot be changed: drain and delete it, then apply again.",
+}
+OURS = "porelay-"
+"""How the names of our policies begin; others are left alone."""
+
+Version = tuple[int, ...]
+Deed = Literal["make", "change", "delete", "impossible"]
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A durable exchange."""
+
+    name: str
+    kind: Literal["direct", "fanout", "topic"]
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A durable queue; its arguments are for ever."""
+
+    name: str
+    kind: Literal["quorum", "stream"] = "quorum"
+    single_active: bool = False
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What it is declared with."""
+        alone = {"x-single-active-consumer": True} if self.single_active else {}
+        return {"x-queue-type": self.kind} | alone
+
+
+@dataclass(frozen=True)
+class Binding:
+    """What an exchange hands to a queue."""
+
+    exchange: str
+    queue: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What can be tuned, for all queues that the pattern matches."""
+
+    name: str
+    pattern: str
+    definition: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Change:
+    """What `apply` would do. `impossible`: the thing is there and different, and has to be drained and deleted."""
+
+    deed: Deed
+    what: str
+    how: str = ""
+
+
+def queue_of(stage: str) -> str:
+    """Return the work queue of a stage."""
+    return f"{stage}.v1"
+
+
+def stage_of(queue: str) -> str:
+    """Return the stage of a work queue."""
+    return queue.removesuffix(".v1")
+
+
+def dead_of(stage: str) -> str:
+    """Return the queue of a stage's dead letters."""
+    return f"dlq.{stage}.v1"
+
+
+def retry_of(delay_s: float) -> str:
+    """Return the exchange, and its queue, of what is put off by a delay: `retry.30s`, `retry.3m`."""
+    if delay_s >= 60 and delay_s % 60 == 0:
+        return f"retry.{delay_s / 60:g}m"
+    return f"retry.{delay_s:g}s" if delay_s >= 1 else f"retry.{delay_s * 1000:g}ms"
+
+
+@dataclass(frozen=True)
+class Topology:
+    """All of it, for these stages and delays."""
+
+    stages: tuple[str, ...] = (*STAGES, INTAKE)
+    retry_ladder_s: tuple[float, ...] = RETRY_LADDER_S
+
+    @property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """Where messages are sent."""
+        retries = (Exchange(retry_of(delay), "fanout") for delay in self.retry_ladder_s)
+        return (
+            Exchange("work", "direct"),
+            *retries,
+            Exchange("dlx", "topic"),
+            Exchange("events", "topic"),
+            Exchange("control", "topic"),
+            Exchange("ingest", "fanout"),
+        )
+
+    @property
+    def queues(self) -> tuple[Queue, ...]:
+        """Where they wait."""
+        return (
+            *(Queue(queue_of(stage), single_active=stage == INTAKE) for stage in self.stages),
+            *(Queue(retry_of(delay)) for delay in self.retry_ladder_s),
+            *(Queue(dead_of(stage)) for stage in self.stages),
+            Queue("dlq.log", "stream"),
+            Queue("events.log", "stream"),
+        )
+
+    @property
+    def bindings(self) -> tuple[Binding, ...]:
+        """How they get there."""
+        return (
+            *(Binding("work", queue_of(stage), queue_of(stage)) for stage in self.stages),
+            *(Binding(retry_of(delay), retry_of(delay), "") for delay in self.retry_ladder_s),
+            *(Binding("dlx", dead_of(stage), queue_of(stage)) for stage in self.stages),
+            Binding("dlx", "dlq.log", "#"),
+            Binding("events", "events.log", "run.#"),
+            *([Binding("ingest", queue_of(INTAKE), "")] if INTAKE in self.stages else []),
+        )
+
+    def policies(self, version: Version) -> tuple[Policy, ...]:
+        """Return the policies for a server of that version, such as `(3, 10, 8)`."""
+        unlimited = {"delivery-limit": -1} if version >= UNLIMITED_SINCE else {}
+        others = "|".join(re.escape(stage) for stage in self.stages if stage != TRAINER)
+        retries = (
+            Policy(retry_of(delay), f"^{re.escape(retry_of(delay))}$", _put_off(delay) | unlimited)
+            for delay in self.retry_ladder_s
+        )
+        return (
+            Policy("work", rf"^({others})\.v1$", _work(DELIVERY_LIMIT, version)),
+            Policy("training", rf"^{TRAINER}\.v1$", _work(TRAINER_RETURNS, version)),
+            *retries,
+            Policy("dead-letters", r"^dlq\..+\.v\d+$", {"max-length": MOST_MESSAGES} | unlimited),
+            Policy("dead-letter-log", r"^dlq\.log$", {"max-age": f"{30 * DAY_S}s"}),
+            Policy("event-log", r"^events\.log$", {"max-age": f"{14 * DAY_S}s", "max-length-bytes": 2**31}),
+        )
+
+    def declare(self, channel: Any) -> None:
+        """Make what is missing; raise pika's ChannelClosedByBroker (406) where something of that name is different."""
+        for exchange in self.exchanges:
+            channel.exchange_declare(exchange.name, exchange.kind, durable=True)
+        for queue in self.queues:
+            channel.queue_declare(queue.name, durable=True, arguments=queue.arguments)
+        for binding in self.bindings:
+            channel.queue_bind(binding.queue, binding.exchange, binding.key)
+
+    def missing(self, connection: Any) -> Iterator[str]:
+        """Yield the exchanges and queues that the server does not have; nothing is declared."""
+        for exchange in self.exchanges:
+            if not _there(connection, "exchange_declare", exchange.name):
+                yield f"exchange {exchange.name}"
+        for queue in self.queues:
+            if not _there(connection, "queue_declare", queue.name):
+                yield f"queue {queue.name}"
+
+    def check(self, connection: Any) -> None:
+        """Raise BadInput where the server lacks an exchange or a queue; nothing is declared."""
+        missing = list(self.missing(connection))
+        if missing:
+            named = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+            raise BadInput(f"broker: it lacks {named}. Run `porelay topology apply`.")
+
+    def apply(self, channel: Any, management: Management | None, vhost: str) -> None:
+        """Make what is missing and set the policies; those of ours that are not described any more are deleted.
+
+        Without `management` only exchanges, queues and bindings are made: their policies are somebody else's work.
+        Raises BadInput where something of that name is there and is different.
+        """
+        try:
+            self.declare(channel)
+        except ChannelClosedByBroker as error:
+            if error.reply_code not in (REFUSED, INEQUIVALENT):
+                raise
+            raise BadInput(f"broker: {error.reply_text}. {MEND[error.reply_code]}") from error
+        if management is not None:
+            self._set_policies(management, vhost)
+
+    def _set_policies(self, management: Management, vhost: str) -> None:
+        here = Live.of(management, vhost)
+        wanted = _by_name(self.definitions(vhost, here.version)["policies"])
+        for name, policy in wanted.items():
+            if here.policies.get(name) != _tunable(policy):
+                _done(management.ask("PUT", _policy_path(vhost, name), _tunable(policy)), f"policy {name}")
+        for name in here.policies.keys() - wanted.keys():
+            if name.startswith(OURS):
+                _done(management.ask("DELETE", _policy_path(vhost, name)), f"policy {name}")
+
+    def diff(self, here: "Live") -> list[Change]:
+        """Return what `apply` would change, and what it could not."""
+        wanted = self.definitions(here.vhost, here.version)
+        changes = _changes("exchange", _fixed(wanted["exchanges"], "type"), here.exchanges)
+        changes += _changes("queue", _fixed(wanted["queues"], "arguments"), here.queues)
+        bound = {(one["source"], one["destination"], one["routing_key"]) for one in wanted["bindings"]}
+        changes += [
+            Change("make", f"binding {' -> '.join(one[:2])} by {one[2]!r}") for one in sorted(bound - here.bindings)
+        ]
+        policies = _by_name(wanted["policies"])
+        changes += _changes("policy", {name: _tunable(one) for name, one in policies.items()}, here.policies)
+        gone = [name for name in here.policies if name.startswith(OURS) and name not in policies]
+        return changes + [Change("delete", f"policy {name}") for name in gone]
+
+    def definitions(self, vhost: str, version: Version) -> dict[str, list[dict[str, Any]]]:
+        """Return the part of RabbitMQ's definitions file that describes all of it."""
+        here = {"vhost": vhost, "durable": True, "auto_delete": False}
+        return {
+            "exchanges": [
+                here | {"name": one.name, "type": one.kind, "internal": False, "arguments": {}}
+                for one in self.exchanges
+            ],
+            "queues": [here | {"name": one.name, "arguments": one.arguments} for one in self.queues],
+            "bindings": [
+                {
+                    "source": one.exchange,
+                    "vhost": vhost,
+                    "destination": one.queue,
+                    "destination_type": "queue",
+                    "routing_key": one.key,
+                    "arguments": {},
+                }
+                for one in self.bindings
+            ],
+            "policies": [
+                {
+                    "vhost": vhost,
+                    "name": OURS + one.name,
+                    "pattern": one.pattern,
+                    "apply-to": "queues",
+                    "priority": 0,
+                    "definition": one.definition,
+                }
+                for one in self.policies(version)
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class Live:
+    """What a virtual host has, as its server tells over HTTP."""
+
+    vhost: str
+    version: Version
+    exchanges: dict[str, Any]
+    """Their types."""
+    queues: dict[str, Any]
+    """Their arguments."""
+    bindings: set[tuple[str, str, str]]
+    """Exchange, queue, key."""
+    policies: dict[str, Any]
+
+    @classmethod
+    def of(cls, management: Management, vhost: str) -> "Live":
+        """Ask a server; raise BadInput where it has no such virtual host."""
+        exchanges = management.get("exchanges", vhost)
+        if exchanges is None:
+            raise BadInput(f"broker: there is no virtual host {vhost!r}. Make it: `rabbitmqctl add_vhost {vhost}`.")
+        bindings = management.get("bindings", vhost) or []
+        return cls(
+            vhost=vhost,
+            version=version_of(management.get("overview")["rabbitmq_version"]),
+            exchanges=_fixed(exchanges, "type"),
+            queues=_fixed(management.get("queues", vhost) or [], "arguments"),
+            bindings={(one["source"], one["destination"], one["routing_key"]) for one in bindings},
+            policies={name: _tunable(one) for name, one in _by_name(management.get("policies", vhost) or []).items()},
+        )
+
+
+def _changes(kind: str, wanted: dict[str, Any], here: dict[str, Any]) -> list[Change]:
+    changes = []
+    for name, value in wanted.items():
+        if name not in here:
+            changes.append(Change("make", f"{kind} {name}"))
+        elif here[name] != value:
+            deed: Deed = "change" if kind == "policy" else "impossible"
+            changes.append(Change(deed, f"{kind} {name}", f"is {_short(here[name])}, wanted {_short(value)}"))
+    return changes
+
+
+def _short(value: Any) -> str:
+    return json.dumps(
+        value["definition"] if isinstance(value, dict) and "definition" in value else value, sort_keys=True
+    )
+
+
+def _by_name(documents: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {one["name"]: one for one in documents}
+
+
+def _fixed(documents: list[dict[str, Any]], what: str) -> dict[str, Any]:
+    return {name: one[what] for name, one in _by_name(documents).items()}
+
+
+def _tunable(policy: dict[str, Any]) -> dict[str, Any]:
+    return {key: policy[key] for key in ("pattern", "apply-to", "priority", "definition")}
+
+
+def _policy_path(vhost: str, name: str) -> str:
+    return f"policies/{quote(vhost, safe='')}/{quote(name, safe='')}"
+
+
+def _done(answer: Any, what: str) -> None:
+    if answer.status >= 300:
+        raise BadInput(f"broker: {what} was refused ({answer.status} {answer.data.decode(errors='replace')}).")
+
+
+def _there(connection: Any, question: str, name: str) -> bool:
+    """Ask on a channel of its own, which the server closes where the answer is no."""
+    channel = connection.channel()
+    try:
+        getattr(channel, question)(name, passive=True)
+    except ChannelClosedByBroker as error:
+        if error.reply_code == MISSING:
+            return False
+        raise
+    channel.close()
+    return True
+
+
+def _work(returns: int, version: Version) -> dict[str, Any]:
+    """Return the policy of a work queue: parked when it has come back so often."""
+    timeout = {"consumer-timeout": CONSUMER_TIMEOUT_MS} if version >= CONSUMER_TIMEOUT_SINCE else {}
+    return _safely("dlx") | {"delivery-limit": returns - 1} | timeout
+
+
+def _put_off(delay_s: float) -> dict[str, Any]:
+    return _safely("work") | {"message-ttl": round(delay_s * 1000)}
+
+
+def _safely(exchange: str) -> dict[str, Any]:
+    """Return what moves dead messages to an exchange without losing one on the way."""
+    return {
+        "dead-letter-exchange": exchange,
+        "dead-letter-strategy": "at-least-once",
+        "overflow": "reject-publish",
+        "max-length": MOST_MESSAGES,
+    }
+
+
+def version_of(text: str) -> Version:
+    """Return a server's version as numbers: `3.10.8` -> (3, 10, 8)."""
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
