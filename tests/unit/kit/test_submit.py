@@ -169,6 +169,12 @@ def test_what_cannot_run_is_refused_before_anything_is_uploaded(lonely, store, f
     assert not list(store.list("inbox"))
 
 
+def test_a_folder_that_no_worker_knows_is_refused(lonely, files, monkeypatch):
+    monkeypatch.delenv("PORELAY_HOME")
+    error = lonely("submit", files / "my scan.tif").exception
+    assert isinstance(error, BadInput) and "use `porelay run`" in str(error)
+
+
 def test_submitting_a_finished_run_again_tells_so_and_a_stopped_one_goes_on(command, store, broker, files, forked):
     words = ("submit", files / "my scan.tif", "--plan", files / "forked.yaml")
     state = taken(store, forked, command.json(*words)["drop"])

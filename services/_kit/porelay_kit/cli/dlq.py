@@ -22,10 +22,13 @@ from porelay_kit.cli.servers import broker_of, home_option, known_runs, store_at
 from porelay_kit.runner.reconcile import spot_of
 from porelay_kit.runner.state import REQUEST, RunState
 from porelay_kit.store.base import Store
-from porelay_schemas.errors import BadInput, nearest
+from porelay_schemas.errors import BadInput, PorelayError, nearest
 from porelay_schemas.route import STAGES
 
 QUEUES = (*STAGES, "intake")
+SLOWEST = 0.1
+"""Messages per second; slower, and the broker would take the connection for dead."""
+
 _SECONDS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -90,16 +93,25 @@ def _rate(context: click.Context, parameter: click.Parameter, value: str | None)
     if value is None:
         return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:/s)?", value.strip())
-    if not match or not float(match[1]):
-        raise click.BadParameter(f"got {value!r}, wanted messages per second, such as 5/s or 0.5/s")
+    if not match or float(match[1]) < SLOWEST:
+        raise click.BadParameter(f"got {value!r}, wanted messages per second, at least {SLOWEST}/s, such as 5/s")
     return float(match[1])
+
+
+def known_letters(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a dead letter."""
+    try:
+        with broker_of() as broker:
+            return [letter.id for letter in letters(broker, Filter()) if letter.id.startswith(incomplete)]
+    except PorelayError:
+        return []
 
 
 _FILTERS = (
     click.option("--stage", "stages", multiple=True, type=click.Choice(QUEUES), help="Only of this stage."),
     click.option("--run", "runs", multiple=True, shell_complete=known_runs, help="Only of this run."),
     click.option("--error", "errors", multiple=True, metavar="CLASS", help="Only this error; * stands for anything."),
-    click.option("--id", "ids", multiple=True, help="Only this letter."),
+    click.option("--id", "ids", multiple=True, shell_complete=known_letters, help="Only this letter."),
     click.option("--older-than", callback=_age, metavar="AGE", help="Parked longer ago than this, such as 30min."),
     click.option("--newer-than", callback=_age, metavar="AGE", help="Parked after that, such as 2h or 3d."),
 )
@@ -162,7 +174,7 @@ def list_(as_json: bool, **filters: Any) -> None:
 
 
 @dlq.command()
-@click.argument("letter_id", metavar="ID")
+@click.argument("letter_id", metavar="ID", shell_complete=known_letters)
 @home_option
 @json_option
 def show(letter_id: str, home: Path | None, as_json: bool) -> None:

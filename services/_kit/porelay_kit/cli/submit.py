@@ -18,6 +18,7 @@ from porelay_kit.runner import drops
 from porelay_kit.runner.history import history
 from porelay_kit.runner.reconcile import take_up
 from porelay_kit.runner.state import RunState, content_files, file_digest, folder_digest, identity, run_id_for
+from porelay_kit.settings import Settings
 from porelay_kit.store.base import Store
 from porelay_schemas.errors import BadInput, Retryable
 from porelay_schemas.intake import Intake, intake_key
@@ -228,7 +229,7 @@ def submit(
     up, a finished one is only told.
     """
     chosen = planning.load(plan, changes, voxel_um=voxel_um, seed=seed)
-    store = store_at(home)
+    store = _inbox_of(home)
     drop = drop_of(chosen, stack, truth)
     if not as_json:
         size = drop.stack.ref.size_bytes + (drop.truth.ref.size_bytes if drop.truth else 0)
@@ -247,6 +248,16 @@ def submit(
         if wait:
             _wait_for_intake(state, drop, quiet=as_json)
             watch_to_the_end(state, broker, as_json=as_json)
+
+
+def _inbox_of(home: Path | None) -> Store:
+    """Return the store; raise BadInput where nothing was said of one: no worker looks into this folder."""
+    if home is None and not {"home", "s3_url", "amqp_url"} & Settings.from_env().model_fields_set:
+        raise BadInput(
+            "submit: neither PORELAY_S3_URL nor PORELAY_HOME nor --home names the store of the workers. "
+            "Set one, or use `porelay run`, which needs no worker."
+        )
+    return store_at(home)
 
 
 def _wait_for_intake(state: RunState, drop: Drop, *, quiet: bool, poll_s: float = POLL_S / 4) -> None:
