@@ -155,7 +155,7 @@ cd "$(dirname "$0")"
 aws {endpoint} s3api create-bucket --bucket {site.bucket}
 aws {endpoint} s3api put-bucket-policy --bucket {site.bucket} --policy file://bucket-policy.json
 aws {endpoint} sns create-topic --name {topic(site.bucket)} --attributes \\
-  "push-endpoint=$(cat ../secrets/porelay-bucket/amqp_url),amqp-exchange=ingest,amqp-ack-level=broker,persistent=true"
+  "push-endpoint=$(cat ../secrets/porelay-bucket/amqp_url),amqp-exchange=ingest,amqp-ack-level=broker"
 aws {endpoint} s3api put-bucket-notification-configuration --bucket {site.bucket} \\
   --notification-configuration file://notification-ceph.json
 """

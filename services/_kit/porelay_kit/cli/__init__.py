@@ -28,6 +28,7 @@ COMMANDS = {
     "reconcile": "porelay_kit.cli.reconcile:reconcile",
     "plugins": "porelay_kit.cli.plugins:plugins",
     "plan": "porelay_kit.cli.plan:plan",
+    "topology": "porelay_kit.cli.topology:topology",
     "doctor": "porelay_kit.cli.doctor:doctor",
     "config": "porelay_kit.cli.config:config",
     "completion": "porelay_kit.cli.completion:completion",

@@ -1,6 +1,5 @@
 """Probes of the broker over AMQP, on server-named queues of their own that end with the connection."""
 
-import logging
 import socket
 import ssl
 import statistics
@@ -8,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import quote
 from uuid import uuid4
 
 import pika
@@ -23,6 +21,7 @@ from pika.exceptions import (
     UnroutableError,
 )
 
+from porelay_kit.broker import link
 from porelay_kit.doctor.finding import Answer, Excuse, Finding, examine, fail, ok, unknown, unreachable, warn
 from porelay_kit.settings import Settings
 
@@ -43,24 +42,16 @@ class Bus:
 
     def parameters(self) -> Any:
         """Return where and how to connect; raise BadInput where the address or a certificate cannot be used."""
-        settings, url = self.settings, self.settings.amqp_url
-        parameters = pika.URLParameters(url.get_secret_value() if url else "")
-        if parameters.ssl_options:
-            context = ssl.create_default_context(cafile=settings.amqp_ca_file)
-            if settings.amqp_cert_file:
-                context.load_cert_chain(settings.amqp_cert_file, settings.amqp_key_file)
-            parameters.ssl_options = pika.SSLOptions(context, parameters.host)
-        parameters.connection_attempts = 1
-        parameters.socket_timeout = parameters.stack_timeout = TIMEOUT_S
-        parameters.blocked_connection_timeout = TIMEOUT_S
-        return parameters
+        url, given = self.settings.amqp_url, self.settings
+        tls = link.Tls(given.amqp_ca_file, given.amqp_cert_file, given.amqp_key_file)
+        found = link.parameters(url.get_secret_value() if url else "", tls)
+        found.socket_timeout = found.stack_timeout = found.blocked_connection_timeout = TIMEOUT_S
+        return found
 
     @property
     def where(self) -> str:
         """Its address, without user and password."""
-        parts = self.parameters()
-        scheme = "amqps" if parts.ssl_options else "amqp"
-        return f"{scheme}://{parts.host}:{parts.port}/{quote(parts.virtual_host, safe='')}"
+        return link.where(self.parameters())
 
     def connect(self, **other: str) -> Any:
         """Open a connection, as somebody else where `username` or `password` is given."""
@@ -97,7 +88,6 @@ class Bus:
 def check(settings: Settings) -> list[Finding]:
     """Probe the broker over AMQP; nothing is left behind, and no queue of work is touched."""
     bus = Bus(settings)
-    logging.getLogger("pika").setLevel(logging.CRITICAL)  # it logs what the probes provoke
     try:
         return examine(f"broker {bus.where}", bus, PROBES, EXCUSE)
     finally:

@@ -15,8 +15,8 @@ INBOX, EXCHANGE = "inbox/", "ingest"
 MINIO_TARGET = "arn:minio:sqs::PORELAY:amqp"
 """The target that MinIO makes of its variables `MINIO_NOTIFY_AMQP_..._PORELAY`."""
 
-ATTRIBUTES = {"amqp-exchange": EXCHANGE, "amqp-ack-level": "broker", "persistent": "true"}
-"""Of Ceph's topic: events are kept in the cluster while the broker is away, and sent until it confirms them."""
+ATTRIBUTES = {"amqp-exchange": EXCHANGE, "amqp-ack-level": "broker"}
+"""Of Ceph's topic. Not `persistent`: with that the gateway of Ceph 16.2 died after some events; a lost event is swept."""
 
 Kind = Literal["ceph", "minio", "other"]
 
