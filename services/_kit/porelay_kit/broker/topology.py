@@ -5,17 +5,14 @@ RabbitMQ applies only one. Nothing here is refused by 3.10 or means something el
 "no limit" from 4.0 on and loses messages before, where no limit is what a queue has anyway.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
-from urllib.parse import quote
 
 from pika.exceptions import ChannelClosedByBroker
 
 from porelay_kit.broker.base import DELIVERY_LIMIT, RETRY_LADDER_S
-from porelay_kit.broker.management import Management
 from porelay_schemas.errors import BadInput
 from porelay_schemas.route import STAGES
 
@@ -30,16 +27,8 @@ CONSUMER_TIMEOUT_MS = 7_200_000
 DAY_S = 86_400
 UNLIMITED_SINCE = (4, 0)
 CONSUMER_TIMEOUT_SINCE = (3, 12)
-MISSING, REFUSED, INEQUIVALENT = 404, 403, 406
-MEND = {
-    REFUSED: "Declare as a user with the right to configure, such as porelay-admin of `porelay topology plan --out`.",
-    INEQUIVALENT: "It cannot be changed: drain and delete it, then apply again.",
-}
-OURS = "porelay-"
-"""How the names of our policies begin; others are left alone."""
-
+MISSING = 404
 Version = tuple[int, ...]
-Deed = Literal["make", "change", "delete", "impossible"]
 
 
 @dataclass(frozen=True)
@@ -81,15 +70,6 @@ class Policy:
     name: str
     pattern: str
     definition: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Change:
-    """What `apply` would do. `impossible`: the thing is there and different, and has to be drained and deleted."""
-
-    deed: Deed
-    what: str
-    how: str = ""
 
 
 def queue_of(stage: str) -> str:
@@ -199,45 +179,6 @@ class Topology:
             named = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
             raise BadInput(f"broker: it lacks {named}. Run `porelay topology apply`.")
 
-    def apply(self, channel: Any, management: Management | None, vhost: str) -> None:
-        """Make what is missing and set the policies; those of ours that are not described any more are deleted.
-
-        Without `management` only exchanges, queues and bindings are made: their policies are somebody else's work.
-        Raises BadInput where something of that name is there and is different.
-        """
-        try:
-            self.declare(channel)
-        except ChannelClosedByBroker as error:
-            if error.reply_code not in (REFUSED, INEQUIVALENT):
-                raise
-            raise BadInput(f"broker: {error.reply_text}. {MEND[error.reply_code]}") from error
-        if management is not None:
-            self._set_policies(management, vhost)
-
-    def _set_policies(self, management: Management, vhost: str) -> None:
-        here = Live.of(management, vhost)
-        wanted = _by_name(self.definitions(vhost, here.version)["policies"])
-        for name, policy in wanted.items():
-            if here.policies.get(name) != _tunable(policy):
-                _done(management.ask("PUT", _policy_path(vhost, name), _tunable(policy)), f"policy {name}")
-        for name in here.policies.keys() - wanted.keys():
-            if name.startswith(OURS):
-                _done(management.ask("DELETE", _policy_path(vhost, name)), f"policy {name}")
-
-    def diff(self, here: "Live") -> list[Change]:
-        """Return what `apply` would change, and what it could not."""
-        wanted = self.definitions(here.vhost, here.version)
-        changes = _changes("exchange", _fixed(wanted["exchanges"], "type"), here.exchanges)
-        changes += _changes("queue", _fixed(wanted["queues"], "arguments"), here.queues)
-        bound = {(one["source"], one["destination"], one["routing_key"]) for one in wanted["bindings"]}
-        changes += [
-            Change("make", f"binding {' -> '.join(one[:2])} by {one[2]!r}") for one in sorted(bound - here.bindings)
-        ]
-        policies = _by_name(wanted["policies"])
-        changes += _changes("policy", {name: _tunable(one) for name, one in policies.items()}, here.policies)
-        gone = [name for name in here.policies if name.startswith(OURS) and name not in policies]
-        return changes + [Change("delete", f"policy {name}") for name in gone]
-
     def definitions(self, vhost: str, version: Version) -> dict[str, list[dict[str, Any]]]:
         """Return the part of RabbitMQ's definitions file that describes all of it."""
         here = {"vhost": vhost, "durable": True, "auto_delete": False}
@@ -261,7 +202,7 @@ class Topology:
             "policies": [
                 {
                     "vhost": vhost,
-                    "name": OURS + one.name,
+                    "name": one.name,
                     "pattern": one.pattern,
                     "apply-to": "queues",
                     "priority": 0,
@@ -270,75 +211,6 @@ class Topology:
                 for one in self.policies(version)
             ],
         }
-
-
-@dataclass(frozen=True)
-class Live:
-    """What a virtual host has, as its server tells over HTTP."""
-
-    vhost: str
-    version: Version
-    exchanges: dict[str, Any]
-    """Their types."""
-    queues: dict[str, Any]
-    """Their arguments."""
-    bindings: set[tuple[str, str, str]]
-    """Exchange, queue, key."""
-    policies: dict[str, Any]
-
-    @classmethod
-    def of(cls, management: Management, vhost: str) -> "Live":
-        """Ask a server; raise BadInput where it has no such virtual host."""
-        exchanges = management.get("exchanges", vhost)
-        if exchanges is None:
-            raise BadInput(f"broker: there is no virtual host {vhost!r}. Make it: `rabbitmqctl add_vhost {vhost}`.")
-        bindings = management.get("bindings", vhost) or []
-        return cls(
-            vhost=vhost,
-            version=version_of(management.get("overview")["rabbitmq_version"]),
-            exchanges=_fixed(exchanges, "type"),
-            queues=_fixed(management.get("queues", vhost) or [], "arguments"),
-            bindings={(one["source"], one["destination"], one["routing_key"]) for one in bindings},
-            policies={name: _tunable(one) for name, one in _by_name(management.get("policies", vhost) or []).items()},
-        )
-
-
-def _changes(kind: str, wanted: dict[str, Any], here: dict[str, Any]) -> list[Change]:
-    changes = []
-    for name, value in wanted.items():
-        if name not in here:
-            changes.append(Change("make", f"{kind} {name}"))
-        elif here[name] != value:
-            deed: Deed = "change" if kind == "policy" else "impossible"
-            changes.append(Change(deed, f"{kind} {name}", f"is {_short(here[name])}, wanted {_short(value)}"))
-    return changes
-
-
-def _short(value: Any) -> str:
-    return json.dumps(
-        value["definition"] if isinstance(value, dict) and "definition" in value else value, sort_keys=True
-    )
-
-
-def _by_name(documents: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {one["name"]: one for one in documents}
-
-
-def _fixed(documents: list[dict[str, Any]], what: str) -> dict[str, Any]:
-    return {name: one[what] for name, one in _by_name(documents).items()}
-
-
-def _tunable(policy: dict[str, Any]) -> dict[str, Any]:
-    return {key: policy[key] for key in ("pattern", "apply-to", "priority", "definition")}
-
-
-def _policy_path(vhost: str, name: str) -> str:
-    return f"policies/{quote(vhost, safe='')}/{quote(name, safe='')}"
-
-
-def _done(answer: Any, what: str) -> None:
-    if answer.status >= 300:
-        raise BadInput(f"broker: {what} was refused ({answer.status} {answer.data.decode(errors='replace')}).")
 
 
 def _there(connection: Any, question: str, name: str) -> bool:
