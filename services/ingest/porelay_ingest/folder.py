@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from porelay_ingest import image_file, tiff_stack
 from porelay_ingest.headers import check_file
-from porelay_ingest.numbering import missing_numbers, natural
+from porelay_ingest.numbering import SUFFIXES, missing_numbers, natural
 from porelay_schemas.errors import BadInput
 from porelay_schemas.stacks import Stack, StackFacts
-
-SUFFIXES = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP"}
 
 
 def opened(folder: Path, workers: int) -> Stack:

@@ -5,6 +5,9 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
+SUFFIXES = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP"}
+"""Endings of slices' names, and the formats they stand for."""
+
 Key = tuple[tuple[tuple[int, int, str], ...], str]
 MOST_MISSING = 10
 """Times the slices that are there: with more gaps than that the numbers count something else."""

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 import threading
 import time
 from importlib.metadata import entry_points
@@ -329,6 +331,14 @@ def test_a_plan_beside_the_drop_is_its_plan(inbox):
     assert run.run().plan_name == "mine" and list(run.plan().stages) == ["ingest", "segment"]
 
 
+@pytest.mark.parametrize("name", planning.shipped())
+def test_a_plan_beside_the_drop_is_the_same_plan_as_from_a_file(name):
+    text = planning.text(name)
+    found = sidecar.read(f"count: 3\n{text}".encode(), "s.plan.yaml")
+    assert found.count == 3
+    assert planning.parse(found.text, "s").digest() == planning.load(name).digest()
+
+
 def test_a_shipped_plan_can_be_named_beside_the_drop(inbox):
     quiet(inbox).drop("inbox/stack.tif.plan.yaml", b"plan: measure\n")
     inbox.drop("inbox/stack.tif", told=True)
@@ -637,6 +647,13 @@ def test_the_watch_outlives_a_broker_and_a_store_that_fail(inbox, monkeypatch):
     monkeypatch.setattr("porelay_ingest.intake.keeper.POLL_S", 0.0)
     inbox.keeper.watch(lambda: len(calls) > 2)
     assert len(calls) == 3
+
+
+def test_the_intake_itself_loads_no_library_that_decodes_images():
+    """Those are loaded in the sandbox and in the stage's own process; an idle worker stays small."""
+    script = "import sys, porelay_ingest.intake.keeper; print(*{'tifffile', 'PIL', 'cv2', 'scipy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 def test_the_intake_is_the_companion_of_the_ingest_worker():

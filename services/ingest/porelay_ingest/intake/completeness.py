@@ -15,9 +15,8 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from porelay_ingest.folder import SUFFIXES
 from porelay_ingest.intake.drops import Drop
-from porelay_ingest.numbering import missing_numbers, natural, slice_numbers
+from porelay_ingest.numbering import SUFFIXES, missing_numbers, natural, slice_numbers
 from porelay_kit.runner.state import MARKERS, counts
 from porelay_schemas.base import Closed
 from porelay_schemas.errors import BadInput
