@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from porelay_kit.settings import Settings
+from porelay_kit.store.bucket import BucketStore
 from porelay_kit.store.s3 import Address, Bucket
 from porelay_schemas.errors import BadInput, StoreUnavailable
 
+TORN = "TheAnswerBreaksOff"
 SECRET = "a-secret-that-may-not-be-seen"
 
 
@@ -36,10 +38,11 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/xml")
         self.send_header("ETag", '"etag"')
-        self.send_header("Content-Length", str(len(xml)))
+        self.send_header("Content-Length", str(len(xml) + (10 if code == TORN else 0)))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(xml)
+        self.close_connection = code == TORN
 
     def log_message(self, *words: object) -> None:
         pass
@@ -100,6 +103,14 @@ def test_trouble_that_passes_is_not_noticed(server):
     server.answers = [(503, "SlowDown"), (500, "InternalError"), (200, "")]
     server.bucket().put("a", b"1")
     assert len(server.asked) == 3
+
+
+def test_an_object_whose_download_breaks_off_is_never_seen(server, tmp_path):
+    server.answers = [(200, ""), (200, TORN)]
+    store = BucketStore(server.bucket().address, tmp_path)
+    with pytest.raises(StoreUnavailable, match="no answer"):
+        store.local("inbox/a.tif")
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_a_full_server_is_retryable_and_says_so(server):

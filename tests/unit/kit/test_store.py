@@ -59,3 +59,12 @@ def test_a_stack_whose_name_has_spaces_and_umlauts_is_found(tmp_path, make_bench
     path = tmp_path / "Probe ä 5%.tif"
     path.write_bytes(b"x")
     assert make_bench("ingest").stack(stack_ref(path)) == path
+
+
+def test_a_link_out_of_a_dropped_folder_is_refused(tmp_path):
+    store = FolderStore(tmp_path / "home")
+    store.write("inbox/stack/0001.tif", b"1")
+    (tmp_path / "secret.txt").write_text("not theirs")
+    (tmp_path / "home/inbox/stack/0002.tif").symlink_to(tmp_path / "secret.txt")
+    with pytest.raises(BadInput, match=r"'0002\.tif' is a link to elsewhere\. Put the file itself there"):
+        store.local_folder("inbox/stack")
