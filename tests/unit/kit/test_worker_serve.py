@@ -15,11 +15,11 @@ import pytest
 from made import result_of
 
 from porelay_kit.bench import Progress
-from porelay_kit.broker.base import Delivery
+from porelay_kit.broker.base import Delivery, Pulse
 from porelay_kit.broker.memory import MemoryBroker
 from porelay_kit.cli.serve import _command
 from porelay_kit.log import Log
-from porelay_kit.meter import Meter, Pulse, metered
+from porelay_kit.meter import Meter, metered
 from porelay_kit.monitor import Health, show
 from porelay_kit.runner import serve
 from porelay_kit.runner.supervisor import supervise

@@ -3,11 +3,13 @@
 import os
 import sys
 import threading
+from contextlib import closing
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
 
+from porelay_kit.broker import open_broker
 from porelay_kit.settings import PREFIX, Settings
 from porelay_schemas.errors import BadInput, nearest
 from porelay_schemas.route import STAGES
@@ -67,7 +69,8 @@ def serve(
         return
     from porelay_kit.runner.supervisor import supervise
 
-    runner.checked(settings)
+    with closing(open_broker(settings)):
+        runner.checked(settings)
     commands = {stage: _command(stage, index, settings, log_json) for index, stage in enumerate(stages)}
     supervise(commands, log, leaving, grace_s=settings.grace_s)
 

@@ -36,8 +36,8 @@ def serve(stages: tuple[str, ...], settings: Settings, log: Log, leaving: thread
 
     Raises BadInput, StoreUnavailable or BrokerUnavailable where it cannot begin.
     """
-    store = checked(settings)
     with closing(open_broker(settings)) as broker:
+        store = checked(settings)
         ended = work(stages, broker, store, settings, log, leaving, connect=lambda: open_broker(settings))
     if not ended:
         _end_at_once()
@@ -100,18 +100,24 @@ def pulse_of(broker: Broker) -> Callable[[], Pulse]:
 
 
 def check_topology(settings: Settings) -> None:
-    """Look whether the broker has all exchanges and queues, declaring none; raise BadInput where it has not."""
+    """Look whether the broker has all exchanges and queues, declaring none.
+
+    Raises BadInput with what to do where it has not, BrokerUnavailable where nobody answers.
+    """
+    if settings.amqp_url is None:
+        return
+    import pika
+
     from porelay_kit.broker import link
-    from porelay_kit.broker.rabbit import RabbitBroker
     from porelay_kit.broker.topology import Topology
 
-    with closing(RabbitBroker.connect(settings)) as connection:
-        missing = list(Topology().missing(connection))
-    if missing:
-        raise BadInput(
-            f"broker: it has no {', no '.join(missing[:3])}{' and more' if len(missing) > 3 else ''}. "
-            "Run `porelay topology apply`, as a user who may declare."
-        )
+    tls = link.Tls(settings.amqp_ca_file, settings.amqp_cert_file, settings.amqp_key_file)
+    found = link.parameters(settings.amqp_url.get_secret_value(), tls)
+    try:
+        with closing(pika.BlockingConnection(found)) as connection:
+            Topology().check(connection)
+    except link.LOST as error:
+        raise link.refused(error, found) from error
 
 
 class _Thread(threading.Thread):
