@@ -3,12 +3,22 @@
 import base64
 import hashlib
 import json
+import queue
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
+import pika
 import pytest
+from pika.exceptions import ChannelClosedByBroker
 
-from porelay_kit import volumes
+from porelay_kit import security, volumes
+from porelay_kit.broker.management import Management
+from porelay_kit.broker.rabbit import RabbitBroker
+from porelay_kit.broker.topology import Topology, version_of
 from porelay_kit.settings import Settings
 from porelay_kit.store import open_store
 from porelay_kit.store.policies import bucket_policy, ceph_user, grants
@@ -117,3 +127,109 @@ def test_a_training_keeps_and_drops_its_scratch_with_its_own_user(shared: Shared
     assert list(store.list(f"scratch/{prefix}")) == [f"scratch/{prefix}/two"]
     store.drop_scratch(prefix)
     assert list(store.list(f"scratch/{prefix}")) == []
+
+
+class Site:
+    """A virtual host as the files of `topology plan --out` set it up."""
+
+    def __init__(self, rabbit, folder: Path) -> None:
+        self.url, management = rabbit.new_vhost(topology=False), Management(rabbit.management_url)
+        self.folder, vhost = folder, urlsplit(self.url).path[1:]
+        version = version_of(management.get("overview")["rabbitmq_version"])
+        site = security.Site.of(self.url, "http://s3.site/bucket")
+        security.write(folder, site, Topology().definitions(vhost, version))
+        definitions = json.loads((folder / "rabbitmq" / "definitions.json").read_text())
+        answer = management.ask("POST", "definitions", definitions)
+        assert answer.status in (201, 204), answer.data
+
+    def url_of(self, user: str) -> str:
+        return (self.folder / "secrets" / user / "amqp_url").read_text()
+
+    def broker(self, user: str) -> RabbitBroker:
+        return RabbitBroker(self.url_of(user), patience_s=5.0)
+
+
+@pytest.fixture(scope="module")
+def site(rabbit, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    return Site(rabbit, tmp_path_factory.mktemp("site"))
+
+
+def heard(events: "queue.SimpleQueue[tuple[str, bytes]]") -> tuple[str, bytes]:
+    return events.get(timeout=5)
+
+
+def test_a_worker_does_its_own_work_end_to_end_with_its_own_user(site: Site) -> None:
+    told: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
+    asked: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
+    with closing(site.broker("porelay-operator")) as operator, closing(site.broker("porelay-segment")) as worker:
+        operator.subscribe("run.", lambda *event: told.put(event))
+        worker.subscribe("control.", lambda *event: asked.put(event))
+        operator.publish("segment", b"one")
+        delivery = worker.get(("segment",), 5)
+        worker.publish("mesher", b"two")
+        worker.emit("run.r.segment.done", b"{}")
+        worker.ack(delivery)
+        assert heard(told) == ("run.r.segment.done", b"{}")
+        operator.emit("control.run.r", b"cancel")
+        assert heard(asked) == ("control.run.r", b"cancel")
+        assert (operator.waiting("segment"), operator.waiting("mesher")) == ([], [b"two"])
+
+
+def test_a_worker_puts_off_and_parks_with_its_own_user_and_an_operator_replays(site: Site) -> None:
+    with closing(site.broker("porelay-operator")) as operator, closing(site.broker("porelay-sampler")) as worker:
+        for body in (b"later", b"never"):
+            operator.publish("sampler", body)
+        assert worker.retry(worker.get(("sampler",), 5), OSError("busy"))
+        worker.park(worker.get(("sampler",), 5), ValueError("bad"))
+        assert [(letter.body, letter.text) for letter in operator.dead_letters("sampler")] == [(b"never", "bad")]
+        assert operator.sift("sampler", lambda letter: b"again") == 1
+        assert worker.get(("sampler",), 5).body == b"again"
+
+
+def test_ingest_takes_notifications_of_drops_and_the_server_of_the_bucket_sends_them(site: Site) -> None:
+    with closing(pika.BlockingConnection(pika.URLParameters(site.url_of("porelay-bucket")))) as server:
+        channel = server.channel()
+        channel.exchange_declare("ingest", "fanout", durable=True)  # as MinIO does each time
+        channel.confirm_delivery()
+        channel.basic_publish("ingest", "any", b"event", mandatory=True)
+    with closing(site.broker("porelay-ingest")) as worker:
+        assert worker.get(("intake",), 5).body == b"event"
+
+
+REFUSED: dict[str, tuple[str, Callable[[Any], object]]] = {
+    "read another's queue": ("porelay-segment", lambda channel: channel.basic_get("mesher.v1")),
+    "read dead letters": ("porelay-segment", lambda channel: channel.basic_get("dlq.segment.v1")),
+    "declare a queue": ("porelay-segment", lambda channel: channel.queue_declare("mine", durable=True)),
+    "delete its own queue": ("porelay-segment", lambda channel: channel.queue_delete("segment.v1")),
+    "declare an exchange": ("porelay-segment", lambda channel: channel.exchange_declare("mine")),
+    "send commands": ("porelay-segment", lambda channel: channel.basic_publish("control", "all", b"")),
+    "send around the exchanges": ("porelay-segment", lambda channel: channel.basic_publish("", "mesher.v1", b"")),
+    "tell of another's stage": (
+        "porelay-segment",
+        lambda channel: channel.basic_publish("events", "run.r.mesher.done", b""),
+    ),
+    "park another's request": ("porelay-segment", lambda channel: channel.basic_publish("dlx", "mesher.v1", b"")),
+    "bind a work queue elsewhere": (
+        "porelay-segment",
+        lambda channel: channel.queue_bind("segment.v1", "events", "#"),
+    ),
+    "forge a drop": ("porelay-mesher", lambda channel: channel.basic_publish("ingest", "", b"")),
+    "ask for work as who drops stacks": (
+        "porelay-submit",
+        lambda channel: channel.basic_publish("work", "segment.v1", b""),
+    ),
+    "declare as an operator": ("porelay-operator", lambda channel: channel.queue_declare("mine", durable=True)),
+    "work as the bucket's server": ("porelay-bucket", lambda channel: channel.basic_get("intake.v1")),
+    "work as the monitor": ("porelay-monitor", lambda channel: channel.basic_get("segment.v1")),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_a_user_of_the_broker_may_not(site: Site, what: str) -> None:
+    user, act = REFUSED[what]
+    with closing(pika.BlockingConnection(pika.URLParameters(site.url_of(user)))) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        with pytest.raises(ChannelClosedByBroker) as refusal:
+            act(channel)
+    assert refusal.value.reply_code == 403
