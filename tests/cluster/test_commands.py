@@ -3,12 +3,16 @@
 import json
 import subprocess
 import sys
+from contextlib import closing
 
+import numpy as np
 import pytest
+import tifffile
 from made import PLAN, finish
 
 from porelay_kit import planning
-from porelay_kit.runner.state import stack_ref, start
+from porelay_kit.broker import open_broker
+from porelay_kit.runner.state import run_ids, stack_ref, start
 from porelay_kit.settings import Settings
 from porelay_kit.store import open_store
 from porelay_schemas.errors import BadInput
@@ -68,13 +72,12 @@ def test_drops_report_and_status_on_a_bucket(bucket, files):
 
 def test_what_a_wiped_broker_lost_is_asked_for_once_parked_and_replayed(mesh):
     states = [mesh.begin(number) for number in range(3)]
-    for _ in states:
-        delivery = mesh.broker.get(("ingest",), 10)
-        mesh.broker.park(delivery, BadInput("not today"))
+    with closing(open_broker(mesh.settings)) as worker:
+        for _ in states:
+            worker.park(worker.get(("ingest",), 10), BadInput("not today"))
     listed = answer(mesh.command("dlq", "list", "--json"))
     assert sorted(letter["run_id"] for letter in listed) == sorted(state.run_id for state in states)
-    for _ in range(3):
-        assert answer(mesh.command("dlq", "list", "--json")) == listed
+    assert answer(mesh.command("dlq", "list", "--json")) == listed
     assert answer(mesh.command("reconcile", "--json"))["asked"] == []
 
     one = states[0].run_id
@@ -96,3 +99,20 @@ def test_a_broker_that_is_away_is_exit_code_3_and_no_harm_to_status(mesh):
     assert mesh.command("reconcile", **away).returncode == 3
     told = mesh.command("status", state.run_id, **away)
     assert told.returncode == 0 and "Going by the store alone" in told.stderr
+
+
+@pytest.mark.slow
+def test_a_submitted_stack_is_watched_to_its_end_or_its_rejection(mesh, tmp_path):
+    mesh.serve("ingest", "preprocess", PORELAY_SWEEP_S="1")
+    rng = np.random.default_rng(0)
+    tifffile.imwrite(tmp_path / "s.tif", rng.integers(0, 255, (8, 16, 16), dtype=np.uint8))
+    (tmp_path / "bad.tif").write_bytes(b"II*\0 no more")
+    words = ("--plan", tmp_path / "small.yaml", "--voxel-um", "0.05", "--wait")
+    good = mesh.command("submit", tmp_path / "s.tif", *words)
+    assert good.returncode == 0, (good.stderr, mesh.logs())
+    assert "preprocess        done" in good.stderr and "report: " in good.stdout
+    (run_id,) = run_ids(mesh.store)
+    assert good.stdout.startswith(run_id) and mesh.command("watch", run_id).returncode == 0
+    bad = mesh.command("submit", tmp_path / "bad.tif", *words)
+    assert bad.returncode == 2 and "'inbox/small/bad.tif' was rejected: bad.tif: " in bad.stderr
+    assert "inbox/small/bad.tif" in mesh.command("status").stdout

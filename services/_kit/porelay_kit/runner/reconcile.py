@@ -62,7 +62,8 @@ def reconcile(
         for request in _missing(state, run_marks, plans, account, dry_run=dry_run)
     ]
     if wanted:
-        left = _left_out(broker, {request.stage for _, request in wanted}, roll or Roll(broker))
+        spots = {Spot(state.run_id, request.stage) for state, request in wanted}
+        left = _left_out(broker, spots, roll or Roll(broker))
         for state, request in wanted:
             if _is_open(state, request, plans, left, account, parked_too=parked_too):
                 account.asked.append(Spot(state.run_id, request.stage))
@@ -179,13 +180,14 @@ class _LeftOut:
     parked: set[Spot]
 
 
-def _left_out(broker: Broker, stages: set[str], roll: Roll) -> _LeftOut:
-    in_order = [stage for stage in STAGES if stage in stages]
+def _left_out(broker: Broker, wanted: set[Spot], roll: Roll) -> _LeftOut:
+    stages = [stage for stage in STAGES if any(spot.stage == stage for spot in wanted)]
     roll.held.clear()
     roll.call()
-    queued = {spot for stage in in_order for body in broker.waiting(stage) if (spot := spot_of(body))}
-    parked = {spot for stage in in_order for letter in broker.dead_letters(stage) if (spot := spot_of(letter.body))}
-    roll.call()
+    queued = {spot for stage in stages for body in broker.waiting(stage) if (spot := spot_of(body))}
+    parked = {spot for stage in stages for letter in broker.dead_letters(stage) if (spot := spot_of(letter.body))}
+    if wanted - queued - parked - roll.held:
+        roll.call()
     return _LeftOut(queued, set(roll.held), parked)
 
 
