@@ -205,7 +205,7 @@ def leave_with_parent(leaving: threading.Event) -> None:
     """Set the event when the process at the other end of the standard input is gone."""
 
     def wait() -> None:
-        sys.stdin.buffer.read(1)
+        os.read(0, 1)  # not by `sys.stdin`, whose lock an interpreter that ends would wait for
         leaving.set()
 
     threading.Thread(target=wait, name="parent", daemon=True).start()
