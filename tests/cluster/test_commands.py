@@ -4,18 +4,23 @@ import json
 import subprocess
 import sys
 from contextlib import closing
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 import tifffile
-from made import PLAN, finish
+from made import PLAN, finish, stack
 
 from porelay_kit import planning
 from porelay_kit.broker import open_broker
+from porelay_kit.runner.presence import Held, Presence
+from porelay_kit.runner.reconcile import reconcile
 from porelay_kit.runner.state import run_ids, stack_ref, start
 from porelay_kit.settings import Settings
 from porelay_kit.store import open_store
 from porelay_schemas.errors import BadInput
+
+from .conftest import eventually
 
 
 @pytest.fixture
@@ -90,6 +95,24 @@ def test_what_a_wiped_broker_lost_is_asked_for_once_parked_and_replayed(mesh):
     assert [spot["run_id"] for spot in asked["queued"]] == [one]
     assert answer(mesh.command("reconcile", "--json"))["asked"] == []
     assert len(mesh.broker.waiting("ingest")) == 3
+
+
+def test_what_was_sent_ahead_to_a_worker_of_two_stages_is_not_missing(mesh, forked_run):
+    first, second = mesh.begin(1), forked_run(2)
+    finish(second, "ingest")
+    reconcile(mesh.store, mesh.broker, [second.run_id])
+    with closing(open_broker(mesh.settings)) as inner:
+        delivery = inner.get(("preprocess", "ingest"), 10)
+        eventually("the other one was sent ahead", inner.ahead, within_s=5)
+        held = Held(delivery.stage, json.loads(delivery.body)["run_id"], datetime.now(UTC))
+        with Presence(("preprocess", "ingest"), inner, lambda: held, lambda run_id: None):
+            account = reconcile(mesh.store, mesh.broker)
+    assert not account.asked and set(account.held) == {(first.run_id, "ingest"), (second.run_id, "preprocess")}
+
+
+@pytest.fixture
+def forked_run(mesh):
+    return lambda number: start(mesh.store, planning.parse(PLAN, "forked"), stack(number))
 
 
 def test_a_broker_that_is_away_is_exit_code_3_and_no_harm_to_status(mesh):

@@ -93,6 +93,9 @@ class Broker(Protocol):
     def get(self, stages: tuple[str, ...], timeout_s: float) -> Delivery | None:
         """Return the next message of these stages, None where none came in time."""
 
+    def ahead(self) -> list[bytes]:
+        """Return the bodies of messages that this process has been sent and that `get` has not returned yet."""
+
     def ack(self, delivery: Delivery) -> None:
         """Finish a delivery."""
 

@@ -87,6 +87,10 @@ class MemoryBroker:
             _, _, held = heapq.heappop(self._late)
             self._queues[held.delivery.stage].append(held)
 
+    def ahead(self) -> list[bytes]:
+        """Return nothing: what is not handed out waits."""
+        return []
+
     def ack(self, delivery: Delivery) -> None:
         """Finish a delivery; raise KeyError where it is not held (any more)."""
         with self._changed:

@@ -229,6 +229,11 @@ class RabbitBroker:
             with suppress(*link.LOST):  # then it is done when there is a connection again
                 self._link.call(lambda stage=stage: self._consume(stage), self._patience)  # type: ignore[misc]
 
+    def ahead(self) -> list[bytes]:
+        """Return the bodies of messages that have arrived and that `get` has not returned yet."""
+        with self._changed:
+            return [delivery.body for buffer in self._buffers.values() for delivery in buffer]
+
     def ack(self, delivery: Delivery) -> None:
         """Finish a delivery."""
         self._settle(delivery, lambda held: None)

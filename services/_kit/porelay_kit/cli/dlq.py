@@ -19,7 +19,7 @@ from porelay_kit import planning
 from porelay_kit.broker.base import MAX_BODY_BYTES, Broker, DeadLetter, Drop, Verdict
 from porelay_kit.cli import json_option, print_json
 from porelay_kit.cli.servers import broker_of, home_option, known_runs, store_at
-from porelay_kit.runner.reconcile import spot_of
+from porelay_kit.runner.history import spot_of
 from porelay_kit.runner.state import REQUEST, RunState
 from porelay_kit.store.base import Store
 from porelay_schemas.errors import BadInput, PorelayError, nearest

@@ -31,6 +31,15 @@ class Spot(NamedTuple):
     stage: str
 
 
+def spot_of(body: bytes) -> Spot | None:
+    """Return which stage of which run a message is about, None where it does not say."""
+    try:
+        document = json.loads(body)
+        return Spot(str(document["run_id"]), str(document["stage"]))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
 @dataclass(frozen=True)
 class Marks:
     """What the names of a run's objects tell before any of them is read."""

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Self
 
 from porelay_kit.broker.base import Broker
+from porelay_kit.runner.history import Spot, spot_of
 from porelay_schemas.errors import BrokerUnavailable
 
 ALIVE_S = 10.0
@@ -89,8 +90,11 @@ class Presence:
         return states
 
     def _holding(self) -> list[dict[str, str]]:
+        """Return what is in hand, and what the broker has sent ahead for the other stages of this worker."""
         held = self._held()
-        return [{"stage": held.stage, "run_id": held.run_id}] if held is not None and held.run_id else []
+        in_hand = [Spot(held.run_id, held.stage)] if held is not None and held.run_id else []
+        ahead = [spot for body in self._broker.ahead() if (spot := spot_of(body))]
+        return [spot._asdict() for spot in (*in_hand, *ahead)]
 
     def _emit(self, kind: str, bodies: list[dict[str, object]]) -> None:
         with suppress(BrokerUnavailable):

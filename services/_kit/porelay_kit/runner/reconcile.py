@@ -6,7 +6,6 @@ looks goes from a worker to a queue, to a worker, to the store; one looks in tha
 What should be asked for twice all the same is absorbed by its content key.
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from urllib.parse import unquote, urlparse
 from pydantic import ValidationError
 
 from porelay_kit.broker.base import Broker, Unroutable
-from porelay_kit.runner.history import Marks, Roll, Spot, State, marks, whole
+from porelay_kit.runner.history import Marks, Roll, Spot, State, marks, spot_of, whole
 from porelay_kit.runner.state import REQUEST, RunState
 from porelay_kit.store.base import Store
 from porelay_schemas import relay
@@ -103,15 +102,6 @@ def ask(state: RunState, broker: Broker, request: AnyRequest) -> None:
             f"broker: no queue takes messages for {request.stage!r}. Run `porelay topology apply`, then this again."
         ) from error
     state.asked(request)
-
-
-def spot_of(body: bytes) -> Spot | None:
-    """Return which stage of which run a message is about, None where it does not say."""
-    try:
-        document = json.loads(body)
-        return Spot(str(document["run_id"]), str(document["stage"]))
-    except (ValueError, KeyError, TypeError):
-        return None
 
 
 def _chosen(store: Store, run_ids: tuple[str, ...]) -> list[tuple[RunState, Marks]]:
