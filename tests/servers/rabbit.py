@@ -89,6 +89,10 @@ class Rabbit:
         """Stop and start it."""
         pytest.skip("the server that PORELAY_TEST_AMQP_URL names is not ours to restart")
 
+    def serve_tls(self, authority: Path, certificate: Path, key: Path) -> str:
+        """Serve TLS, too, for clients with a certificate of the authority; return its address."""
+        pytest.skip("the server that PORELAY_TEST_AMQP_URL names gets no certificates")
+
     def close(self) -> None:
         """Delete what the tests have made."""
         for vhost in self._vhosts:
@@ -185,6 +189,17 @@ class RabbitServer(Rabbit):
         """Stop and start it; what is durable stays."""
         self.stop()
         self.start()
+
+    def serve_tls(self, authority: Path, certificate: Path, key: Path) -> str:
+        """Serve TLS, too, for clients with a certificate of the authority; return its address."""
+        port = free_port()
+        options = {"cacertfile": authority, "certfile": certificate, "keyfile": key}
+        options |= {"verify": "verify_peer", "fail_if_no_peer_cert": "true"}
+        with (self.folder / "rabbitmq.conf").open("a") as conf:
+            conf.write(f"listeners.ssl.local = 127.0.0.1:{port}\n")
+            conf.writelines(f"ssl_options.{name} = {value}\n" for name, value in options.items())
+        self.restart()
+        return f"amqps://guest:guest@127.0.0.1:{port}"
 
     def close(self) -> None:
         """Stop it and delete its folder."""

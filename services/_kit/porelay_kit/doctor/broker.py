@@ -22,8 +22,12 @@ from pika.exceptions import (
 )
 
 from porelay_kit.broker import link
+from porelay_kit.broker.changes import Live, steps
+from porelay_kit.broker.management import Management
+from porelay_kit.broker.topology import Topology, version_of
 from porelay_kit.doctor.finding import Answer, Excuse, Finding, examine, fail, ok, unknown, unreachable, warn
 from porelay_kit.settings import Settings
+from porelay_schemas.errors import PorelayError
 
 TIMEOUT_S = 5.0
 DELAY_S = 0.3
@@ -204,6 +208,21 @@ def retry_delay(bus: Bus) -> Answer:
     return warn(seen, "The server is busy: look at its load.") if late else ok(seen)
 
 
+def topology(bus: Bus) -> Answer:
+    """Exchanges, queues, bindings and policies are as `porelay topology` describes them."""
+    management = Management.open(bus.settings)
+    with bus.channel() as channel:
+        live = Live(channel.connection, bus.parameters().virtual_host, version_of(_of(bus.product)), management)
+        found = list(steps(Topology(), live))
+    advice = "Run `porelay topology plan` to see, `porelay topology apply` to mend."
+    wrong = [step.what for step in found if step.mark != "=" and not (management is None and step.mark == "!")]
+    if wrong:
+        return fail(f"{len(wrong)} of {len(found)} things are missing or different, first: {wrong[0]}", advice)
+    if management is None:
+        return unknown("exchanges and queues are there; bindings and policies: set PORELAY_AMQP_MANAGEMENT_URL")
+    return ok(f"all {len(found)} exchanges, queues, bindings and policies are as wanted")
+
+
 PROBES: tuple[Callable[[Bus], Answer], ...] = (
     reachable,
     server_version,
@@ -213,6 +232,7 @@ PROBES: tuple[Callable[[Bus], Answer], ...] = (
     mandatory_return,
     redelivery,
     retry_delay,
+    topology,
 )
 
 
@@ -278,8 +298,10 @@ def _answer(error: Exception) -> Answer:
         return unknown(f"this user may not ({error.reply_text})", advice)
     if isinstance(error, ConnectionBlockedTimeout):
         advice = "Free memory or disk of the broker; it takes messages again by itself. `rabbitmq-diagnostics alarms`"
-        return fail(f"the broker takes no messages: it has an alarm, and blocked us for {TIMEOUT_S:g} s", advice)
+        return unreachable(f"the broker takes no messages: it has an alarm, and blocked us for {TIMEOUT_S:g} s", advice)
+    if isinstance(error, PorelayError):
+        return unknown(str(error))
     return fail(f"{type(error).__name__}: {_text(error)}", "Look at the server's log.")
 
 
-EXCUSE = Excuse((AMQPError, OSError), _answer)
+EXCUSE = Excuse((AMQPError, OSError, PorelayError), _answer)

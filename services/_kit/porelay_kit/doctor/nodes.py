@@ -14,6 +14,7 @@ from porelay_schemas.route import STAGES
 LEAST_DISK_BYTES = 2**30
 FULL = 0.8
 """Share of the memory limit above which it will soon stop publishers."""
+NOT_YET = "the server has just started, and has not measured it yet"
 DEFAULT_TIMEOUT_S = 1800
 TIMEOUT_BY_POLICY = (3, 12)
 
@@ -31,8 +32,12 @@ class Nodes:
         return unquote(urlsplit(url.get_secret_value() if url else "").path[1:]) or "/"
 
     def all(self) -> list[dict[str, Any]]:
-        """Return its nodes, or those that run."""
+        """Return its nodes that run."""
         return [node for node in self.management.get("nodes") or [] if node.get("running")]
+
+    def measured(self) -> list[dict[str, Any]]:
+        """Return those that have been up long enough to be measured."""
+        return [node for node in self.all() if "mem_used" in node and "disk_free" in node]
 
 
 def check(settings: Settings) -> list[Finding]:
@@ -71,7 +76,9 @@ def alarms(nodes: Nodes) -> Answer:
 
 def disk(nodes: Nodes) -> Answer:
     """Room for messages."""
-    node = min(nodes.all(), key=lambda node: node["disk_free"] - node["disk_free_limit"])
+    if not (measured := nodes.measured()):
+        return unknown(NOT_YET)
+    node = min(measured, key=lambda node: node["disk_free"] - node["disk_free_limit"])
     left = node["disk_free"] - node["disk_free_limit"]
     seen = f"{space.size(max(0, left))} until {node['name']} stops its publishers"
     if left < LEAST_DISK_BYTES:
@@ -81,7 +88,9 @@ def disk(nodes: Nodes) -> Answer:
 
 def memory(nodes: Nodes) -> Answer:
     """Room for what queues hold in memory."""
-    node = max(nodes.all(), key=lambda node: node["mem_used"] / node["mem_limit"])
+    if not (measured := nodes.measured()):
+        return unknown(NOT_YET)
+    node = max(measured, key=lambda node: node["mem_used"] / node["mem_limit"])
     seen = f"{space.size(node['mem_used'])} of {space.size(node['mem_limit'])} used by {node['name']}"
     if node["mem_used"] > FULL * node["mem_limit"]:
         return warn(seen, "It will soon stop its publishers. Give it more memory, or look at long queues.")
