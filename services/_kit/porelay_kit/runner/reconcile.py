@@ -7,6 +7,7 @@ What should be asked for twice all the same is absorbed by its content key.
 """
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlparse
@@ -22,6 +23,9 @@ from porelay_schemas.errors import BadInput, nearest
 from porelay_schemas.messages import AnyRequest
 from porelay_schemas.plan import Plan
 from porelay_schemas.route import STAGES
+
+READERS = 16
+"""Runs that are read at once: a bucket's answer takes milliseconds each."""
 
 
 @dataclass
@@ -54,12 +58,14 @@ def reconcile(
     Who calls it often gives a `roll` of its own, since each listens for as long as the broker is open. Raises BadInput
     where there is no such run, or where the broker has no queue for a stage.
     """
-    account, plans = Account(), _Plans(store)
-    wanted = [
-        (state, request)
-        for state, run_marks in _chosen(store, tuple(run_ids))
-        for request in _missing(state, run_marks, plans, account, dry_run=dry_run)
-    ]
+    account, plans, chosen = Account(), _Plans(store), _chosen(store, tuple(run_ids))
+    with ThreadPoolExecutor(READERS) as pool:
+        missing = pool.map(lambda one: list(_missing(one[0], one[1], plans, account)), chosen)
+        wanted = [(state, request) for (state, _), found in zip(chosen, missing, strict=True) for request in found]
+    for ended in (account.reports, account.done, account.cancelled, account.elsewhere):
+        ended.sort()
+    if not dry_run:
+        _write_reports(store, account.reports)
     if wanted:
         spots = {Spot(state.run_id, request.stage) for state, request in wanted}
         left = _left_out(broker, spots, roll or Roll(broker))
@@ -112,14 +118,12 @@ def _chosen(store: Store, run_ids: tuple[str, ...]) -> list[tuple[RunState, Mark
     return [(RunState(store, run_id), known[run_id]) for run_id in run_ids or known]
 
 
-def _missing(
-    state: RunState, run_marks: Marks, plans: _Plans, account: Account, *, dry_run: bool
-) -> Iterator[AnyRequest]:
+def _missing(state: RunState, run_marks: Marks, plans: _Plans, account: Account) -> Iterator[AnyRequest]:
     """Yield what is ready and has neither result nor failure, as the store has it."""
     try:
         run = state.run()
         plan = plans[run.plan]
-        _settle(state, run_marks, whole(plan, run_marks.notes), account, dry_run=dry_run)
+        _settle(state, run_marks, whole(plan, run_marks.notes), account)
         if run_marks.notes.cancelled:
             return
         results = state.results()
@@ -148,19 +152,21 @@ def _as_asked(state: RunState, request: AnyRequest) -> AnyRequest:
     return request.model_copy(update={"use": before.use})
 
 
-def _settle(state: RunState, run_marks: Marks, end: State, account: Account, *, dry_run: bool) -> None:
-    """Note a run that has ended, and write the report that it lacks."""
+def _settle(state: RunState, run_marks: Marks, end: State, account: Account) -> None:
+    """Note a run that has ended, and whether it lacks its report."""
     if end == "cancelled":
         account.cancelled.append(state.run_id)
     if end == "done":
         account.done.append(state.run_id)
-    if run_marks.reported or end not in ("done", "failed"):
-        return
-    account.reports.append(state.run_id)
-    if not dry_run:
-        from porelay_kit.runner.embedded import write_report
+    if end in ("done", "failed") and not run_marks.reported:
+        account.reports.append(state.run_id)
 
-        write_report(state)
+
+def _write_reports(store: Store, run_ids: list[str]) -> None:
+    from porelay_kit.runner.embedded import write_report
+
+    for run_id in run_ids:
+        write_report(RunState(store, run_id))
 
 
 @dataclass(frozen=True)
