@@ -2,8 +2,11 @@
 
 import hashlib
 import io
+import time
+from contextlib import closing
 
 import numpy as np
+import pika
 import pytest
 import tifffile
 from minio import Minio
@@ -15,6 +18,7 @@ from porelay_ingest.intake.taking import Taker
 from porelay_kit import planning
 from porelay_kit.bench import Bench, Control
 from porelay_kit.broker.memory import MemoryBroker
+from porelay_kit.broker.rabbit import RabbitBroker
 from porelay_kit.runner import drops
 from porelay_kit.settings import Settings
 from porelay_kit.store import open_store
@@ -115,3 +119,64 @@ def test_the_stage_reads_what_was_dropped_and_nothing_else(site):
     for request in (file, folder):
         with pytest.raises(BadInput, match="changed since it was dropped"):
             stage(request, "c")
+
+
+@pytest.fixture
+def bus(rabbit):
+    """A virtual host with the whole topology: its address, and a broker on it."""
+    url = rabbit.new_vhost()
+    with closing(RabbitBroker(url)) as broker:
+        yield url, broker
+
+
+def test_a_drop_with_any_client_is_told_by_the_bucket_and_becomes_a_run(site, ceph, bus, tmp_path):
+    """Real notifications over a real broker; the sweep of the beginning has passed, so nothing else finds the drop."""
+    url, broker = bus
+    keeper = site.keeper(broker)
+    keeper.turn(0.0)
+    ceph.notify(site.bucket, url, "ingest")
+    site.drop(KEY, tiff())
+    site.drop("artifacts/a.tif", tiff())
+    (tmp_path / "large.npy").write_bytes(npy(12 * 2**20))
+    site.client.fput_object(
+        bucket_name=site.bucket,
+        object_name="inbox/measure/large.npy",
+        file_path=str(tmp_path / "large.npy"),
+        part_size=5 * 2**20,
+    )
+    for number in range(3):
+        site.drop(f"inbox/labels/s/{number}.tif", tiff(number, (24, 20)))
+    site.drop("inbox/labels/s/.done", b"")
+    site.drop(KEY, tiff())
+    found = []
+    deadline = time.monotonic() + 30
+    while len(found) < 3 and time.monotonic() < deadline:
+        keeper.turn(0.5)
+        found += asked(broker)
+    assert {request.stack.uri for request in found} == {KEY, "inbox/measure/large.npy", "inbox/labels/s"}
+    for _ in range(6):
+        keeper.turn(0.5)
+    assert asked(broker) == [], "what was dropped again is the same run"
+    assert broker.get(("intake",), 0.0) is None and broker.dead_letters("intake") == []
+    assert {record.state for record in site.ledger.all()} == {"started"}
+
+
+def test_what_is_no_notification_is_parked_with_its_reason(site, bus):
+    url, broker = bus
+    keeper = site.keeper(broker)
+    with closing(pika.BlockingConnection(pika.URLParameters(url))) as connection:
+        connection.channel().basic_publish("ingest", "anything", b"not a notification")
+    deadline = time.monotonic() + 20
+    while not broker.dead_letters("intake") and time.monotonic() < deadline:
+        keeper.turn(0.2)
+    (letter,) = broker.dead_letters("intake")
+    assert letter.error == "BadMessage" and "Bind nothing but buckets" in letter.text
+    site.drop(KEY, tiff())
+    keeper.sweep()
+    assert len(asked(broker, 10.0)) == 1
+
+
+def npy(nbytes):
+    file = io.BytesIO()
+    np.save(file, np.random.default_rng(0).integers(0, 256, (nbytes // 2**20, 1024, 1024), np.uint8))
+    return file.getvalue()
