@@ -193,8 +193,9 @@ class RabbitServer(Rabbit):
     def serve_tls(self, authority: Path, certificate: Path, key: Path) -> str:
         """Serve TLS, too, for clients with a certificate of the authority; return its address."""
         port = free_port()
-        options = {"cacertfile": authority, "certfile": certificate, "keyfile": key}
-        options |= {"verify": "verify_peer", "fail_if_no_peer_cert": "true"}
+        given = {"cacertfile": authority, "certfile": certificate, "keyfile": key}
+        ours = {name: str(shutil.copy(path, self.folder / name)) for name, path in given.items()}
+        options = ours | {"verify": "verify_peer", "fail_if_no_peer_cert": "true"}
         with (self.folder / "rabbitmq.conf").open("a") as conf:
             conf.write(f"listeners.ssl.local = 127.0.0.1:{port}\n")
             conf.writelines(f"ssl_options.{name} = {value}\n" for name, value in options.items())

@@ -54,14 +54,16 @@ class Tls:
 def parameters(url: str, tls: Tls = Tls()) -> Any:
     """Return where and how to connect; raise BadInput where the address or a certificate cannot be used."""
     try:
+        if not url.startswith(("amqp://", "amqps://")):
+            raise ValueError(url)
         found = pika.URLParameters(url)
         if found.ssl_options:
             context = ssl.create_default_context(cafile=tls.ca_file)
             if tls.cert_file:
                 context.load_cert_chain(tls.cert_file, tls.key_file)
             found.ssl_options = pika.SSLOptions(context, found.host)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise BadInput("settings: PORELAY_AMQP_URL: wanted amqp[s]://user:password@host:port/vhost.") from error
+    except (ValueError, TypeError, AttributeError):
+        raise BadInput("settings: PORELAY_AMQP_URL: wanted amqp[s]://user:password@host:port/vhost.") from None
     except OSError as error:
         raise BadInput(
             f"settings: the certificates of the broker cannot be read ({error}). Check the files."

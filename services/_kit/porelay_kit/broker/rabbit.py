@@ -35,7 +35,7 @@ from porelay_kit.broker.base import (
 )
 from porelay_kit.broker.topology import dead_of, queue_of, retry_of
 from porelay_kit.settings import Settings
-from porelay_schemas.errors import BadInput
+from porelay_schemas.errors import BadInput, BrokerUnavailable
 
 CONNECT_S = 15.0
 PATIENCE_S = 30.0
@@ -73,7 +73,7 @@ class RabbitBroker:
         self._listeners: list[tuple[str, Callable[[str, bytes], None]]] = []
         self._events: queue.Queue[tuple[Callable[[str, bytes], None], str, bytes] | None] = queue.Queue(MOST_EVENTS)
         self._teller: threading.Thread | None = None
-        self._cancelled = False
+        self._cancelled, self._consuming = False, set[str]()
         self._work: Any = None
         self._out: Any = None
         self._loose: Any = None
@@ -114,7 +114,7 @@ class RabbitBroker:
         self._out.confirm_delivery()
         with self._changed:
             self._connections += 1
-            self._cancelled = False
+            self._cancelled, self._consuming = False, set()
             stages, listeners = list(self._buffers), list(self._listeners)
         for prefix, listener in listeners:
             self._listen(prefix, listener)
@@ -134,6 +134,9 @@ class RabbitBroker:
         self._cancelled = True
 
     def _consume(self, stage: str) -> None:
+        if stage in self._consuming:
+            return
+        self._consuming.add(stage)
         self._work.basic_consume(queue_of(stage), partial(self._arrived, stage))
 
     def _arrived(self, stage: str, channel: Any, method: Any, properties: Any, body: bytes) -> None:
@@ -222,11 +225,12 @@ class RabbitBroker:
         return delivery
 
     def _begin_consuming(self, stages: tuple[str, ...]) -> None:
+        """Consume what was not consumed yet; without a connection it is done when there is one again."""
         with self._changed:
             new = [stage for stage in stages if stage not in self._buffers]
             self._buffers |= {stage: deque() for stage in new}
-        for stage in new:
-            with suppress(*link.LOST):  # then it is done when there is a connection again
+        for stage in new if self._link.connected else ():
+            with suppress(*link.LOST, BrokerUnavailable):
                 self._link.call(lambda stage=stage: self._consume(stage), self._patience)  # type: ignore[misc]
 
     def ahead(self) -> list[bytes]:
@@ -295,8 +299,9 @@ class RabbitBroker:
             self._teller.start()
         with self._changed:
             self._listeners.append((prefix, listener))
-        with suppress(*link.LOST):  # then it is done when there is a connection again
-            self._link.call(lambda: self._listen(prefix, listener), self._patience)
+        if self._link.connected:  # or it is done when there is a connection again
+            with suppress(*link.LOST):
+                self._link.call(lambda: self._listen(prefix, listener), self._patience)
 
     def _tell(self) -> None:
         while (event := self._events.get()) is not None:
