@@ -1,6 +1,7 @@
 """What a user at a desk does, on a real bucket and a real broker; nobody works."""
 
 import json
+import os
 import subprocess
 import sys
 from contextlib import closing
@@ -9,7 +10,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 import tifffile
-from made import PLAN, finish, stack
+from made import ALL, PLAN, finish, stack
 
 from porelay_kit import planning
 from porelay_kit.broker import open_broker
@@ -32,6 +33,11 @@ def files(tmp_path):
     for number in range(40):
         (tmp_path / "slices" / f"s{number:03}.tif").write_bytes(b"%d" % number)
     return tmp_path
+
+
+@pytest.fixture
+def forked_run(mesh):
+    return lambda number: start(mesh.store, planning.parse(PLAN, "forked"), stack(number))
 
 
 def answer(done):
@@ -110,11 +116,6 @@ def test_what_was_sent_ahead_to_a_worker_of_two_stages_is_not_missing(mesh, fork
     assert not account.asked and set(account.held) == {(first.run_id, "ingest"), (second.run_id, "preprocess")}
 
 
-@pytest.fixture
-def forked_run(mesh):
-    return lambda number: start(mesh.store, planning.parse(PLAN, "forked"), stack(number))
-
-
 def test_a_broker_that_is_away_is_exit_code_3_and_no_harm_to_status(mesh):
     away = {"PORELAY_AMQP_URL": "amqp://guest:guest@127.0.0.1:1/"}
     state = mesh.begin(1)
@@ -139,3 +140,21 @@ def test_a_submitted_stack_is_watched_to_its_end_or_its_rejection(mesh, tmp_path
     bad = mesh.command("submit", tmp_path / "bad.tif", *words)
     assert bad.returncode == 2 and "'inbox/small/bad.tif' was rejected: bad.tif: " in bad.stderr
     assert "inbox/small/bad.tif" in mesh.command("status").stdout
+
+
+@pytest.mark.slow
+def test_watching_outlives_the_loss_of_the_broker(mesh, rabbit, forked_run):
+    state = forked_run(3)
+    finish(state, "ingest")
+    words = [sys.executable, "-m", "porelay_kit", "watch", state.run_id]
+    environment = os.environ | mesh.environment
+    with subprocess.Popen(
+        words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as watching:
+        assert "ingest            done" in watching.stderr.readline()
+        rabbit.restart()
+        assert watching.poll() is None
+        finish(state, *ALL)
+        state.store.write(f"{state.prefix}/report.html", b"report")
+        said, _ = watching.communicate(timeout=30)
+    assert watching.returncode == 0 and "report: " in said
