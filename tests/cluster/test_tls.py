@@ -24,7 +24,6 @@ class Authority:
     """A certificate authority, and the certificate of a server on this machine."""
 
     def __init__(self, folder: Path) -> None:
-        folder.chmod(0o755)  # the broker runs as a user of its own
         self.file, self.certificate, self.key = folder / "ca.pem", folder / "server.pem", folder / "server.key"
         secret = folder / "ca.key"
         self._openssl("req", "-x509", "-subj", "/CN=test authority", *NEW_KEY, secret, "-out", self.file)
@@ -33,7 +32,6 @@ class Authority:
             *("-CA", self.file, "-CAkey", secret, "-addext", "basicConstraints=critical,CA:FALSE"),
             *("-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"),
         )
-        self.key.chmod(0o644)
 
     def _openssl(self, *words: object) -> None:
         subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
@@ -120,7 +118,7 @@ def test_a_client_without_a_certificate_of_the_authority_is_not_let_in(
     amqp_url: str, authority: Authority, stranger: Authority, who: str
 ) -> None:
     settings = amqp_settings(amqp_url, authority.file, {"none": None, "stranger": stranger}[who])
-    with pytest.raises((BadInput, BrokerUnavailable), match="127.0.0.1"):
+    with pytest.raises((BadInput, BrokerUnavailable), match="amqps://127"):
         RabbitBroker.open(settings)
     (found,) = broker_doctor.check(settings)
     assert found.answer.verdict == "fail"

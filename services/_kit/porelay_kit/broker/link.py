@@ -89,6 +89,11 @@ def refused(error: BaseException, found: Any) -> BadInput | BrokerUnavailable:
             f"broker {where(found)}: it does not let user {user!r} in. "
             "Check user, password and virtual host in PORELAY_AMQP_URL."
         )
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return BadInput(
+            f"broker {where(found)}: its certificate is not trusted ({error.verify_message}). "
+            "Set PORELAY_AMQP_CA_FILE to the authority that signed it."
+        )
     reason = " ".join(str(error).split()) or type(error).__name__
     return BrokerUnavailable(
         f"broker {where(found)}: no answer ({reason}). Check PORELAY_AMQP_URL, the network and the broker; "
@@ -222,5 +227,5 @@ class Link:
 
 
 def _hopeless(error: BaseException) -> bool:
-    """Return whether waiting cannot help: nobody listens, or we are not let in."""
-    return isinstance(error, (ProbableAuthenticationError, ProbableAccessDeniedError, AMQPConnectionError))
+    """Return whether waiting cannot help: nobody listens, we are not let in, or we do not trust who is there."""
+    return isinstance(error, (AMQPConnectionError, ssl.SSLCertVerificationError))
