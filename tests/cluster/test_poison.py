@@ -15,12 +15,14 @@ import os
 import signal
 
 from porelay_schemas.base import Params
+from porelay_schemas.filters import local
 
 
 class CrashParams(Params):
     """None."""
 
 
+@local(halo=lambda params: (0, 0, 0))
 def crash(grey, params: CrashParams):
     """Kill the process that runs it, as a fault in a native library would."""
     os.kill(os.getpid(), signal.SIGSEGV)
