@@ -10,7 +10,7 @@ from made import ALL, requests_in, result_of, waiting
 from porelay_kit.broker.base import DeadLetter
 from porelay_kit.broker.memory import MemoryBroker
 from porelay_kit.cli import exit_code
-from porelay_kit.cli.dlq import Filter
+from porelay_kit.runner.letters import Filter
 from porelay_kit.runner.reconcile import reconcile
 from porelay_kit.runner.state import REQUEST
 from porelay_kit.runner.worker import Worker

@@ -5,10 +5,10 @@ import pytest
 from made import ALL, PLAN, finish, waiting
 
 from porelay_kit import planning
-from porelay_kit.cli import submit as module
-from porelay_kit.cli.submit import drop_of, put
 from porelay_kit.runner import drops
+from porelay_kit.runner import uploads as module
 from porelay_kit.runner.state import folder_digest, run_id_for, stack_ref, start
+from porelay_kit.runner.uploads import drop_of, put
 from porelay_kit.store.folder import FolderStore
 from porelay_schemas.errors import BadInput
 from porelay_schemas.volumes import StackRef

@@ -1,83 +1,26 @@
 """`porelay dlq`: what was parked, why, and what becomes of it. Looking destroys nothing."""
 
-import base64
-import contextlib
 import json
 import re
-import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatchcase
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import click
-from pydantic import ValidationError
 
-from porelay_kit import planning
-from porelay_kit.broker.base import MAX_BODY_BYTES, Broker, DeadLetter, Drop, Verdict
+from porelay_kit.broker.base import Broker, DeadLetter, Drop, Verdict
 from porelay_kit.cli import json_option, print_json
 from porelay_kit.cli.servers import broker_of, home_option, known_runs, store_at
-from porelay_kit.runner.history import spot_of
-from porelay_kit.runner.state import REQUEST, RunState
+from porelay_kit.runner.letters import QUEUES, Filter, document, letters, patched, run_of, sift, take_back
+from porelay_kit.runner.state import RunState
 from porelay_kit.store.base import Store
 from porelay_schemas.errors import BadInput, PorelayError, nearest
-from porelay_schemas.route import STAGES
 
-QUEUES = (*STAGES, "intake")
 SLOWEST = 0.1
 """Messages per second; slower, and the broker would take the connection for dead."""
 
 _SECONDS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
-
-
-@dataclass(frozen=True)
-class Filter:
-    """Which dead letters are meant; what is left empty holds for all."""
-
-    stages: tuple[str, ...] = ()
-    runs: tuple[str, ...] = ()
-    errors: tuple[str, ...] = ()
-    ids: tuple[str, ...] = ()
-    older_than: timedelta | None = None
-    newer_than: timedelta | None = None
-
-    @property
-    def queues(self) -> tuple[str, ...]:
-        """The stages whose dead letters are looked at."""
-        return self.stages or QUEUES
-
-    @property
-    def empty(self) -> bool:
-        """Whether it holds for all dead letters."""
-        return self == Filter()
-
-    def holds(self, letter: DeadLetter, now: datetime) -> bool:
-        """Return whether a dead letter is meant. One of unknown age is neither older nor newer than anything."""
-        return (
-            _among(letter.id, self.ids)
-            and _among(letter.error, self.errors)
-            and (not self.runs or _run_of(letter) in self.runs)
-            and self._aged(letter, now)
-        )
-
-    def _aged(self, letter: DeadLetter, now: datetime) -> bool:
-        if self.older_than is None and self.newer_than is None:
-            return True
-        if letter.at is None:
-            return False
-        age = now - letter.at
-        return (self.older_than is None or age > self.older_than) and (self.newer_than is None or age < self.newer_than)
-
-
-def _among(text: str, patterns: tuple[str, ...]) -> bool:
-    return not patterns or any(fnmatchcase(text, pattern) for pattern in patterns)
-
-
-def _run_of(letter: DeadLetter) -> str | None:
-    spot = spot_of(letter.body)
-    return spot.run_id if spot else None
 
 
 def _age(context: click.Context, parameter: click.Parameter, value: str | None) -> timedelta | None:
@@ -124,30 +67,6 @@ def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def letters(broker: Broker, chosen: Filter) -> list[DeadLetter]:
-    """Return the dead letters that are meant; they stay."""
-    now = datetime.now(UTC)
-    return [one for stage in chosen.queues for one in broker.dead_letters(stage) if chosen.holds(one, now)]
-
-
-def document(letter: DeadLetter) -> dict[str, Any]:
-    """Return a dead letter as JSON; a body that is no JSON stands in base64."""
-    try:
-        body: Any = json.loads(letter.body)
-    except ValueError:
-        body = {"base64": base64.b64encode(letter.body).decode()}
-    return {
-        "id": letter.id,
-        "stage": letter.stage,
-        "run_id": _run_of(letter),
-        "attempt": letter.attempt,
-        "error": letter.error,
-        "text": letter.text,
-        "at": letter.at.isoformat() if letter.at else None,
-        "body": body,
-    }
-
-
 @click.group()
 def dlq() -> None:
     """Look at dead letters, send them again, export or drop them.
@@ -169,7 +88,7 @@ def list_(as_json: bool, **filters: Any) -> None:
     for letter in found:
         when = letter.at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if letter.at else "-"
         text = letter.text.partition("\n")[0][:100]
-        click.echo(f"{letter.id}  {letter.stage:<16} {_run_of(letter) or '-'}  {when}  {letter.error}: {text}")
+        click.echo(f"{letter.id}  {letter.stage:<16} {run_of(letter) or '-'}  {when}  {letter.error}: {text}")
     click.echo(f"{len(found)} dead letters", err=True)
 
 
@@ -202,7 +121,7 @@ def _only(broker: Broker, letter_id: str) -> DeadLetter:
 
 
 def _traceback(store: Store, letter: DeadLetter) -> str | None:
-    run_id = _run_of(letter)
+    run_id = run_of(letter)
     if run_id is None or not store.exists(f"runs/{run_id}/run.json"):
         return None
     failure = RunState(store, run_id).failures().get(letter.stage)
@@ -250,19 +169,18 @@ def replay(
     artifact than the run's plan would give: its manifest and the report say with which parameters it was made, stages
     behind it work on, and `reconcile` keeps to it. The plan itself is not changed, nor are letters of other stages.
     """
-    chosen = _filter(filters, everything=everything)
-    store, pause = store_at(home), _Pace(rate)
+    chosen, store = _filter(filters, everything=everything), store_at(home)
     with broker_of() as broker:
         found = letters(broker, chosen)
-        bodies = {(letter.stage, letter.id): _patched(letter, changes) for letter in found}
+        bodies = {(letter.stage, letter.id): patched(letter, changes) for letter in found}
+
+        def again(letter: DeadLetter) -> Verdict:
+            body = bodies[letter.stage, letter.id]
+            take_back(store, letter.stage, body)
+            return body
+
         if not dry_run:
-
-            def again(letter: DeadLetter) -> Verdict:
-                pause.wait()
-                _take_back(store, letter.stage, bodies[letter.stage, letter.id])
-                return bodies[letter.stage, letter.id]
-
-            _sift(broker, found, again)
+            sift(broker, found, again, rate=rate)
     _say("would be sent again" if dry_run else "sent again", found, as_json=as_json, dry_run=dry_run)
     _warn_of_cancelled(store, found)
 
@@ -276,16 +194,10 @@ def replay(
 def drop(everything: bool, dry_run: bool, rate: float | None, as_json: bool, **filters: Any) -> None:
     """Destroy dead letters. Their runs keep the failure; what the store has stays."""
     chosen = _filter(filters, everything=everything)
-    pause = _Pace(rate)
     with broker_of() as broker:
         found = letters(broker, chosen)
         if not dry_run:
-
-            def away(letter: DeadLetter) -> Verdict:
-                pause.wait()
-                return Drop
-
-            _sift(broker, found, away)
+            sift(broker, found, lambda letter: Drop, rate=rate)
     _say("would be dropped" if dry_run else "dropped", found, as_json=as_json, dry_run=dry_run)
 
 
@@ -296,73 +208,17 @@ def _filter(filters: dict[str, Any], *, everything: bool) -> Filter:
     return chosen
 
 
-class _Pace:
-    """Lets through so many a second."""
-
-    def __init__(self, rate: float | None) -> None:
-        self._every_s, self._due = 1 / rate if rate else 0.0, time.monotonic()
-
-    def wait(self) -> None:
-        time.sleep(max(0.0, self._due - time.monotonic()))
-        self._due = max(self._due, time.monotonic()) + self._every_s
-
-
-def _sift(broker: Broker, found: list[DeadLetter], decide: Callable[[DeadLetter], Verdict]) -> None:
-    """Decide about those that were found; what was parked since stays."""
-    meant = {(letter.stage, letter.id) for letter in found}
-
-    def verdict(letter: DeadLetter) -> Verdict:
-        return decide(letter) if (letter.stage, letter.id) in meant else None
-
-    for stage in dict.fromkeys(letter.stage for letter in found):
-        broker.sift(stage, verdict)
-
-
-def _patched(letter: DeadLetter, changes: tuple[str, ...]) -> bytes:
-    """Return the body with which a letter is sent again; raise BadInput where the changes do not fit it."""
-    asked = [change for change in changes if change.partition(".")[0] == letter.stage]
-    if len(asked) < len(changes):
-        others = sorted({change.partition(".")[0] for change in changes} - {letter.stage})
-        raise BadInput(
-            f"--set: letter {letter.id} is of {letter.stage!r}, got a change for {', '.join(map(repr, others))}. "
-            f"Choose the letters with --stage {others[0]}, or leave the change out."
-        )
-    if not asked:
-        return letter.body
-    try:
-        request = REQUEST.validate_json(letter.body)
-    except ValidationError as error:
-        text = f"--set: letter {letter.id} holds no request of this version. Replay it as it is, or drop it."
-        raise BadInput(text) from error
-    use = planning.changed_calls(request.stage, request.use, asked)
-    body = request.model_copy(update={"use": use}).model_dump_json().encode()
-    if len(body) > MAX_BODY_BYTES:
-        raise BadInput(f"--set: {len(body)} bytes, wanted at most {MAX_BODY_BYTES}. Change the plan and submit it.")
-    return body
-
-
-def _take_back(store: Store, stage: str, body: bytes) -> None:
-    """Clear the failure of the run that a message belongs to, and note what is asked now."""
-    spot = spot_of(body)
-    if spot is None or not store.exists(f"runs/{spot.run_id}/run.json"):
-        return
-    state = RunState(store, spot.run_id)
-    with contextlib.suppress(ValidationError):
-        state.asked(REQUEST.validate_json(body))
-    state.forget_failure(stage)
-
-
 def _say(words: str, found: list[DeadLetter], *, as_json: bool, dry_run: bool) -> None:
     if as_json:
         print_json({"dry_run": dry_run, "letters": [document(letter) for letter in found]})
         return
     for letter in found:
-        click.echo(f"{letter.id}  {letter.stage:<16} {_run_of(letter) or '-'}  {letter.error}")
+        click.echo(f"{letter.id}  {letter.stage:<16} {run_of(letter) or '-'}  {letter.error}")
     click.echo(f"{len(found)} dead letters {words}")
 
 
 def _warn_of_cancelled(store: Store, found: Iterable[DeadLetter]) -> None:
-    runs = sorted({run_id for letter in found if (run_id := _run_of(letter))})
+    runs = sorted({run_id for letter in found if (run_id := run_of(letter))})
     for run_id in runs:
         if RunState(store, run_id).cancelled():
             click.echo(f"{run_id} is cancelled: workers will pass over it. Submit it again to take it up.", err=True)

@@ -1,8 +1,6 @@
 """`porelay submit`: a stack goes into the inbox, and workers run it."""
 
 import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -17,183 +15,15 @@ from porelay_kit.cli.watch import POLL_S, watch_to_the_end
 from porelay_kit.runner import drops
 from porelay_kit.runner.history import history
 from porelay_kit.runner.reconcile import take_up
-from porelay_kit.runner.state import RunState, content_files, file_digest, folder_digest, identity, run_id_for
+from porelay_kit.runner.state import RunState
+from porelay_kit.runner.uploads import Drop, drop_of, put
 from porelay_kit.settings import Settings
 from porelay_kit.store.base import Store
 from porelay_schemas.errors import BadInput, Retryable
 from porelay_schemas.intake import Intake, intake_key
-from porelay_schemas.plan import Plan
-from porelay_schemas.volumes import StackRef
 
 SILENCE_S = 30.0
 """After how long without an intake the waiting user is told what may be missing."""
-
-SENDERS = 8
-"""Slices that are sent at once."""
-
-
-@dataclass(frozen=True)
-class Upload:
-    """A file or folder of slices of this machine, and what it is called in the inbox, relative to the plan's folder."""
-
-    path: Path
-    name: str
-    digests: dict[str, str]
-    """SHA-256 of its files, by their path relative to it; `""` for a single file."""
-
-    @classmethod
-    def of(cls, path: Path, name: str) -> "Upload":
-        """Look at a file or folder; raise BadInput where there is nothing to read."""
-        path = path.expanduser()
-        if not path.exists():
-            raise BadInput(f"stack {str(path)!r}: no such file or folder. Check the path.")
-        files = content_files(path)
-        named = {"" if file == path else file.relative_to(path).as_posix(): file for file in files}
-        return cls(path, name, {inner: file_digest(file) for inner, file in named.items()})
-
-    @property
-    def ref(self) -> StackRef:
-        """The reference that the intake makes of it."""
-        size = sum(self.local(inner).stat().st_size for inner in self.digests)
-        sha256 = folder_digest(self.digests) if self.is_folder else self.digests[""]
-        return StackRef(uri=self.path.resolve().as_uri(), name=self.name, sha256=sha256, size_bytes=size)
-
-    @property
-    def is_folder(self) -> bool:
-        """Whether it is a folder of slices."""
-        return "" not in self.digests
-
-    def key(self, inner: str) -> str:
-        """Return the name of one of its files in the inbox."""
-        return f"{self.name}/{inner}" if inner else self.name
-
-    def local(self, inner: str) -> Path:
-        """Return the path of one of its files on this machine."""
-        return self.path / inner if inner else self.path
-
-    def sums(self) -> dict[str, str]:
-        """Return the digests of its files by their names in the inbox."""
-        return {self.key(inner): digest for inner, digest in self.digests.items()}
-
-
-@dataclass(frozen=True)
-class Drop:
-    """A stack that is to lie in the inbox, with all that belongs to it."""
-
-    plan: Plan
-    stack: Upload
-    truth: Upload | None = None
-
-    @property
-    def identity(self) -> str:
-        """What tells it from others of its name."""
-        return identity(self.plan, self.stack.ref, self.truth.ref if self.truth else None)
-
-    @property
-    def folder(self) -> str:
-        """The plan's folder in the inbox."""
-        return f"{drops.INBOX}/{self.plan.name}"
-
-    @property
-    def key(self) -> str:
-        """Where the stack lies in the store."""
-        return f"{self.folder}/{self.stack.name}"
-
-    @property
-    def run_id(self) -> str:
-        """The run that the intake makes of it."""
-        return run_id_for(self.plan, self.stack.ref, self.truth.ref if self.truth else None)
-
-    @property
-    def claim(self) -> bytes:
-        """The checksums of all of it: who writes them first has the name."""
-        sums = self.stack.sums() | (self.truth.sums() if self.truth else {})
-        sums[self.stack.name + drops.PLAN] = drops.digest(self.recipe)
-        return drops.sums_text(sums).encode()
-
-    @property
-    def recipe(self) -> bytes:
-        """The plan as it lies beside the stack."""
-        return planning.dump(self.plan).encode()
-
-    def called(self, name: str) -> "Drop":
-        """Return the same under another name."""
-        truth = self.truth and replace(self.truth, name=drops.truth_name(name, self.truth.path.name))
-        return replace(self, stack=replace(self.stack, name=name), truth=truth)
-
-
-def drop_of(plan: Plan, stack: Path, truth: Path | None) -> Drop:
-    """Look at the files of a drop; raise BadInput where they cannot be read or hold nothing."""
-    name = drops.key_name(stack.expanduser().resolve().name)
-    drop = Drop(plan, Upload.of(stack, name), Upload.of(truth, drops.truth_name(name, truth.name)) if truth else None)
-    if not drop.stack.ref.size_bytes:
-        raise BadInput(f"stack {str(stack)!r}: 0 bytes, wanted an image stack. Check that it was written to its end.")
-    return drop
-
-
-def put(store: Store, drop: Drop) -> tuple[Drop, bool]:
-    """Upload a drop unless it is there; return it under the name that it has got, and whether it was new.
-
-    A name that another stack, or the same under another plan, has is given a digest: `stack-1a2b3c4d.tif`.
-    """
-    name = drop.stack.name
-    candidates = [drop.called(each) for each in (name, drops.with_identity(name, drop.identity))]
-    for candidate in candidates:
-        if _run_of(store, candidate):
-            return candidate, False
-    for candidate in candidates:
-        first = _claimed(store, candidate)
-        if first is not None:
-            _upload(store, candidate, there={} if first else _there(store, candidate))
-            return candidate, first
-    raise BadInput(f"drop {candidates[-1].key!r}: the inbox has another stack of that name. Rename the file.")
-
-
-def _run_of(store: Store, drop: Drop) -> bool:
-    """Return whether the run of a drop was begun from the inbox, and what it needs is still there."""
-    state = RunState(store, drop.run_id)
-    if not store.exists(f"{state.prefix}/run.json"):
-        return False
-    uri = state.run().stack.uri
-    return uri == drop.key and (bool(state.notes().done) or _lies(store, uri))
-
-
-def _lies(store: Store, key: str) -> bool:
-    return store.exists(key) or next(iter(store.list(key)), None) is not None
-
-
-def _claimed(store: Store, drop: Drop) -> bool | None:
-    """Take the name of a drop: True where nobody had it, False where the same drop has, None where another has."""
-    key = drop.key + drops.SUMS
-    if not store.exists(key) and (_lies(store, drop.key) or store.exists(drop.key + drops.PLAN)):
-        return None
-    if store.write_new(key, drop.claim):
-        return True
-    return False if store.read(key) == drop.claim else None
-
-
-def _there(store: Store, drop: Drop) -> dict[str, int]:
-    """Return the sizes of what an upload that was broken off has left."""
-    return {one.key: one.size_bytes for one in store.beginning(drop.key)}
-
-
-def _upload(store: Store, drop: Drop, there: dict[str, int]) -> None:
-    """Write truth, plan and stack, in this order; the stack's last object says that all of it is there."""
-    store.delete(drop.key + drops.REJECTED)
-    if drop.truth:
-        _send(store, drop.folder, drop.truth, there)
-    store.write(drop.key + drops.PLAN, drop.recipe)
-    _send(store, drop.folder, drop.stack, there)
-
-
-def _send(store: Store, folder: str, upload: Upload, there: dict[str, int]) -> None:
-    sizes = {inner: upload.local(inner).stat().st_size for inner in upload.digests}
-    missing = [inner for inner, size in sizes.items() if there.get(f"{folder}/{upload.key(inner)}") != size]
-    with ThreadPoolExecutor(SENDERS) as pool:
-        list(pool.map(lambda inner: store.upload(upload.local(inner), f"{folder}/{upload.key(inner)}"), missing))
-    if upload.is_folder:
-        files = {inner: (sizes[inner], digest) for inner, digest in upload.digests.items()}
-        store.write(f"{folder}/{upload.name}/{drops.COMPLETE}", drops.marker(files))
 
 
 def _again(state: RunState, drop: Drop, broker: Broker | None) -> list[str]:
