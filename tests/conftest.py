@@ -79,3 +79,16 @@ def shared_data(name: str) -> Path:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(7)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small grey stack beside its truth, `stack.tif` and `truth.tif`."""
+    import make_demo_stack
+    import tifffile
+
+    folder = tmp_path_factory.mktemp("stack")
+    made = make_demo_stack.make((24, 48, 48), seed=3, diameter=(10, 16))
+    tifffile.imwrite(folder / "stack.tif", made.stack)
+    tifffile.imwrite(folder / "truth.tif", made.truth)
+    return folder / "stack.tif"
