@@ -5,6 +5,7 @@ RabbitMQ's HTTP interface. Without that, only what is missing can be told.
 """
 
 import json
+import re
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -115,15 +116,14 @@ def _body(policy: Policy) -> dict[str, Any]:
 
 
 def _strangers(topology: Topology, live: Live) -> Iterator[Step]:
-    """Yield the policies of others that win over ours: only one applies to a queue."""
+    """Yield the policies of others that win over ours, or may: only one applies to a queue."""
     ours = {policy.name for policy in topology.policies(live.version)}
-    names = {queue.name for queue in topology.queues}
-    for queue in live.all("queues"):
-        if queue["name"] in names and queue.get("policy") and queue["policy"] not in ours:
-            road = (
-                f"Delete it (`rabbitmqctl clear_policy -p {shlex.quote(live.vhost)} {shlex.quote(queue['policy'])}`)."
-            )
-            yield Step("!", f"queue {queue['name']} obeys the policy {queue['policy']!r}, which is not ours", road)
+    for policy in live.all("policies"):
+        name, pattern = policy["name"], policy["pattern"]
+        hit = [queue.name for queue in topology.queues if re.search(pattern, queue.name)]
+        if name not in ours and hit and policy["priority"] >= 0 and policy["apply-to"] != "exchanges":
+            road = f"Delete it: `{shlex.join(['rabbitmqctl', 'clear_policy', '-p', live.vhost, name])}`"
+            yield Step("!", f"queue {hit[0]} may obey the policy {name!r}, which is not ours", road)
 
 
 def _blind(topology: Topology, live: Live, *, apply: bool) -> Iterator[Step]:
