@@ -17,7 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from porelay_schemas.errors import BadInput, Permanent, TooLarge
+from porelay_schemas.errors import BadInput, Permanent, Retryable, TooLarge
 
 KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH")
 ONE_THREAD = {
@@ -26,6 +26,9 @@ ONE_THREAD = {
     "MALLOC_ARENA_MAX": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
 }
+FROM_OUTSIDE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""What a service manager sends to all processes of a service that is to end; no file's fault."""
+
 ERRORS: dict[str, type[Permanent]] = {"BadInput": BadInput, "TooLarge": TooLarge}
 START_S = 60.0
 """How long the process may take to load its libraries, on a busy machine."""
@@ -47,21 +50,26 @@ COMMON = Limits()
 def call(function: str, *words: str, what: str, limits: Limits = COMMON) -> Any:
     """Return what `module:function` answers to the words, in a process of its own; `what` is what errors call it.
 
-    Raises the function's own BadInput and TooLarge, and BadInput where the process ended in any other way.
+    Raises the function's own BadInput and TooLarge, BadInput where the process ended in any other way, and Retryable
+    where somebody asked it to end.
     """
     request = {"function": function, "words": words, "memory_bytes": limits.memory_bytes, "seconds": limits.seconds}
     environment = {name: os.environ[name] for name in KEPT if name in os.environ} | ONE_THREAD
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "porelay_ingest.sandbox"],
+            [sys.executable, "-P", "-m", "porelay_ingest.sandbox"],
             input=json.dumps(request).encode(),
             capture_output=True,
             timeout=limits.seconds + START_S,
             env=environment,
+            start_new_session=True,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise BadInput(f"{what}: {_end(-signal.SIGALRM, limits)}. {FIX}") from error
+    if -done.returncode in FROM_OUTSIDE:
+        name = signal.Signals(-done.returncode).name
+        raise Retryable(f"{what}: its check was stopped from outside ({name}). It is done again.")
     if done.returncode:
         raise BadInput(f"{what}: {_end(done.returncode, limits)}. {FIX}")
     return _answer(done.stdout, what)

@@ -46,7 +46,8 @@ def _unknown(facts: StackFacts, name: str) -> BadInput:
     example = f"{y:g}" if y else "0.05"
     return BadInput(
         f"{name}: {found} in the file, wanted all three edge lengths of a voxel in micrometres.{told} "
-        f"Give --voxel-um {example} for a cube, or --voxel-um 0.1,{example},{example} (z,y,x)."
+        f"Give --voxel-um {example} for a cube, or --voxel-um 0.1,{example},{example} (z,y,x); "
+        "for what lies in the inbox, `voxel_um` in the plan beside it."
     )
 
 

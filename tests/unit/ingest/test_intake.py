@@ -13,11 +13,13 @@ import pytest
 import tifffile
 
 from porelay_ingest import sandbox
-from porelay_ingest.intake import serve, sidecar
+from porelay_ingest.headers import check_links
+from porelay_ingest.intake import serve, sidecar, taking
 from porelay_ingest.intake.completeness import Patience
 from porelay_ingest.intake.keeper import Keeper, bucket_of
 from porelay_ingest.intake.ledger import Ledger
 from porelay_ingest.intake.taking import Taker
+from porelay_ingest.preflight import look
 from porelay_kit import planning
 from porelay_kit.broker.memory import MemoryBroker
 from porelay_kit.runner import drops, state
@@ -99,7 +101,14 @@ class Inbox:
 
 
 @pytest.fixture
-def inbox(store):
+def inbox(store, monkeypatch):
+    """An inbox whose checks run in this process, which is quicker; `test_untrusted.py` has them in the sandbox."""
+
+    def here(path, name, memory, limits):
+        check_links(path)
+        look(str(path), name, str(memory))
+
+    monkeypatch.setattr(taking, "preflight", here)
     return Inbox(store)
 
 
@@ -346,6 +355,15 @@ def test_a_shipped_plan_can_be_named_beside_the_drop(inbox):
     assert "-measure-" in inbox.asked()[0].run_id
 
 
+def test_what_differs_from_the_folders_plan_can_stand_beside_the_drop(inbox):
+    quiet(inbox).drop(f"{KEY}.plan.yaml", b"voxel_um: [0.1, 0.05, 0.05]\nseed: 9\n")
+    inbox.drop(KEY, told=True)
+    inbox.turn()
+    (request,) = inbox.asked()
+    plan = RunState(inbox.store, request.run_id).plan()
+    assert (plan.name, plan.seed, request.voxel_um) == ("electrode", 9, (0.1, 0.05, 0.05))
+
+
 @pytest.mark.parametrize(
     ("plan", "said"),
     [
@@ -359,8 +377,11 @@ def test_a_shipped_plan_can_be_named_beside_the_drop(inbox):
         ("#" * 70_000, "wanted a plan of at most 65,536"),
         ("plan: nothing", "no shipped plan is called 'nothing'"),
         ("count: many", "count is 'many', wanted the number of slices"),
+        ("plan: measure\nphases: []", "only voxel_um and seed may differ from it; it has phases, too"),
+        ("plan: [1]", "plan is [1], wanted the name of a shipped plan"),
+        ("voxel_um: -3", "voxel_um"),
     ],
-    ids=range(10),
+    ids=range(13),
 )
 def test_a_plan_that_cannot_be_used_is_refused_with_the_drop(inbox, plan, said, monkeypatch):
     monkeypatch.setattr(sidecar, "LIMITS", sandbox.Limits(2**28, seconds=1.0))

@@ -3,6 +3,7 @@
 import io
 import os
 import resource
+import signal
 import stat
 import struct
 import time
@@ -16,7 +17,7 @@ from PIL import Image
 
 from porelay_ingest import sandbox
 from porelay_ingest.preflight import preflight
-from porelay_schemas.errors import BadInput, TooLarge
+from porelay_schemas.errors import BadInput, Retryable, TooLarge
 
 PLANE = np.arange(48 * 40, dtype=np.uint8).reshape(48, 40)
 MEMORY = 2**31
@@ -327,6 +328,15 @@ def test_what_a_parser_does_to_its_process_becomes_words(tmp_path, in_sandbox, p
         in_sandbox(parser, str(tmp_path / "evil.tif"), limits=limits)
     assert str(caught.value).startswith("evil.tif: ")
     assert str(caught.value).endswith("It is damaged or forged: export it again.")
+
+
+def is_told_to_end(path: str) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_check_that_is_stopped_from_outside_is_not_the_files_fault(in_sandbox):
+    with pytest.raises(Retryable, match=r"evil.tif: its check was stopped from outside \(SIGTERM\)"):
+        in_sandbox(is_told_to_end, "")
 
 
 def test_the_sandbox_knows_no_secrets_and_its_answer_is_not_disturbed(monkeypatch, in_sandbox):

@@ -44,7 +44,7 @@ def test_no_size_at_all_says_how_to_give_it():
     assert str(error.value) == (
         "a.tif: no voxel size in the file, wanted all three edge lengths of a voxel in micrometres. The resolution tag "
         "says 72 dpi: a print size, no voxel size. Give --voxel-um 0.05 for a cube, or --voxel-um 0.1,0.05,0.05 "
-        "(z,y,x)."
+        "(z,y,x); for what lies in the inbox, `voxel_um` in the plan beside it."
     )
 
 

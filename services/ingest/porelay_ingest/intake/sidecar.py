@@ -1,9 +1,11 @@
 """The plan of a drop: a shipped one by the folder's name, or the text that lies beside the drop.
 
-Beside the drop lies a whole plan, or only `plan: NAME` of a shipped one; `count: N` says how many slices will come.
+Beside the drop lies a whole plan, or only what differs: `plan: NAME` of a shipped one, `voxel_um`, `seed`. In both,
+`count: N` says how many slices will come.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -17,16 +19,18 @@ from porelay_schemas.errors import BadInput, nearest
 from porelay_schemas.plan import Plan
 
 MOST_BYTES = 65536
+OPTIONS = ("voxel_um", "seed")
 LIMITS = sandbox.Limits(memory_bytes=2**28, seconds=10.0)
 
 
 @dataclass(frozen=True)
 class Sidecar:
-    """What lies beside a drop: `count` slices will come; `plan` is a shipped name, or `text` a whole plan."""
+    """What lies beside a drop: `count` slices will come; `text` is a whole plan, or `options` change a shipped one."""
 
     count: int | None = None
-    plan: str | None = None
     text: str = ""
+    plan: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read(data: bytes, source: str) -> Sidecar:
@@ -40,12 +44,24 @@ def read(data: bytes, source: str) -> Sidecar:
         document = dict(_document(data.decode(), source))
     except UnicodeDecodeError as error:
         raise BadInput(f"{source}: not a text ({error.reason}). Write it as UTF-8.") from error
-    count, plan = document.pop("count", None), document.pop("plan", None)
+    count = document.pop("count", None)
     if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
         raise BadInput(f"{source}: count is {count!r}, wanted the number of slices, 1 or more. Correct it.")
-    if plan is not None and (document or not isinstance(plan, str)):
-        raise BadInput(f"{source}: wanted a whole plan, or `plan` with a shipped plan's name, not both. Take one out.")
-    return Sidecar(count, plan, yaml.safe_dump(document, sort_keys=False) if document else "")
+    if not document.keys() <= {"plan", *OPTIONS}:
+        return _whole(count, document, source)
+    plan = document.pop("plan", None)
+    if plan is not None and not isinstance(plan, str):
+        raise BadInput(f"{source}: plan is {plan!r}, wanted the name of a shipped plan. Correct it.")
+    return Sidecar(count, plan=plan, options=document)
+
+
+def _whole(count: int | None, document: dict[str, Any], source: str) -> Sidecar:
+    if "plan" in document:
+        raise BadInput(
+            f"{source}: `plan` names a shipped plan, and only {' and '.join(OPTIONS)} may differ from it; it has "
+            f"{', '.join(sorted(document.keys() - {'plan', *OPTIONS}))}, too. Write out the whole plan instead."
+        )
+    return Sidecar(count, yaml.safe_dump(document, sort_keys=False))
 
 
 @lru_cache(maxsize=64)
@@ -69,4 +85,4 @@ def plan_of(drop: Drop, sidecar: Sidecar) -> Plan:
             f"{drop.name}: no shipped plan is called {name!r}. {nearest(name, shipped)} "
             f"Drop it into inbox/<plan>/, or put its plan beside it as {source}."
         )
-    return planning.load(name)
+    return planning.load(name, **sidecar.options)
