@@ -120,6 +120,15 @@ def test_a_local_folder_holds_what_is_below_the_prefix(store, machines):
     assert not (other.local_folder("inbox/stack") / "0001.tif").exists()
 
 
+def test_objects_can_be_asked_for_by_the_beginning_of_a_name(store):
+    for key in ("inbox/p/a.tif", "inbox/p/a.tif.plan.yaml", "inbox/p/ab/1", "inbox/p/b.tif", "inbox/q/a.tif"):
+        store.write(key, b"12")
+    found = list(store.beginning("inbox/p/a"))
+    assert [info.key for info in found] == ["inbox/p/a.tif", "inbox/p/a.tif.plan.yaml", "inbox/p/ab/1"]
+    assert {info.size_bytes for info in found} == {2}
+    assert list(store.beginning("inbox/p/c")) == [] and list(store.beginning("nothing/at/all")) == []
+
+
 def test_nothing_of_an_artifact_is_seen_before_its_commit(store, machines):
     work, other = store.begin(ARTIFACT), machines("there")
     (work.folder / "labels.txt").write_text("1")
