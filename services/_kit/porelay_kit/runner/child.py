@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping
+from functools import cache
 from typing import IO, Any, NoReturn
 
 from pydantic import SecretStr
@@ -234,10 +235,11 @@ def _serve() -> NoReturn:
         finish=lambda: "finish" in parent.asked,
         computing=lambda: parent.say(computing=True),
     )
+    opened = cache(lambda: open_store(parent.settings))
     while True:
         request = parent.requests.get()
         try:
-            result = step(request, open_store(parent.settings), parent.settings, control)
+            result = step(request, opened(), parent.settings, control)
         except MemoryError as error:
             got = (
                 f"{request.stage}: needs more than the {parent.settings.max_memory_bytes // 2**20} MiB that it may use"

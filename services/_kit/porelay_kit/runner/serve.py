@@ -75,8 +75,7 @@ def work(
         thread = _Thread(lambda: worker.work(leaving.is_set))
         thread.start()
         log.say("serving", stages=",".join(stages), store=store.url, port=server.server_port, pid=os.getpid())
-        while thread.is_alive() and not leaving.wait(POLL_S):
-            pass
+        _wait(thread, leaving, pulse, log)
         thread.join(settings.grace_s)
         held = worker.held()
         leaving.set()
@@ -118,6 +117,16 @@ def check_topology(settings: Settings) -> None:
             Topology().check(connection)
     except link.LOST as error:
         raise link.refused(error, found) from error
+
+
+def _wait(thread: threading.Thread, leaving: threading.Event, pulse: Callable[[], Pulse], log: Log) -> None:
+    """Wait until told to leave, or until the worker has ended; say when the connection is lost and when it is back."""
+    connected = True
+    while thread.is_alive() and not leaving.wait(POLL_S):
+        now = pulse().connected
+        if now != connected:
+            log.say("connected" if now else "connection lost")
+        connected = now
 
 
 class _Thread(threading.Thread):
