@@ -19,6 +19,7 @@ from porelay_kit import security, volumes
 from porelay_kit.broker.management import Management
 from porelay_kit.broker.rabbit import RabbitBroker
 from porelay_kit.broker.topology import Topology, version_of
+from porelay_kit.doctor import broker as doctor
 from porelay_kit.settings import Settings
 from porelay_kit.store import open_store
 from porelay_kit.store.policies import bucket_policy, ceph_user, grants
@@ -233,3 +234,9 @@ def test_a_user_of_the_broker_may_not(site: Site, what: str) -> None:
         with pytest.raises(ChannelClosedByBroker) as refusal:
             act(channel)
     assert refusal.value.reply_code == 403
+
+
+def test_an_operator_may_run_every_probe_of_the_doctor(site: Site) -> None:
+    found = {one.probe: one.answer for one in doctor.check(Settings(amqp_url=site.url_of("porelay-operator")))}
+    assert {name: answer.seen for name, answer in found.items() if answer.verdict not in ("ok", "unknown")} == {}
+    assert {name for name, answer in found.items() if answer.verdict == "unknown"} == {"topology"}

@@ -16,7 +16,7 @@ from minio.credentials import Credentials
 from minio.signer import sign_v4_s3
 
 from porelay_kit.cli.doctor import doctor
-from porelay_kit.doctor import broker, bucket, clock, folder, space
+from porelay_kit.doctor import broker, bucket, clock, folder, nodes, space
 from porelay_kit.doctor.finding import Finding
 from porelay_kit.settings import Settings
 from porelay_kit.store.wire import Wire
@@ -240,6 +240,57 @@ def test_a_broker_that_nobody_serves_is_unreachable_in_words() -> None:
     assert "nothing listens there" in found.answer.seen
     assert "hidden" not in repr(found)
     assert found.subject == "broker amqp://127.0.0.1:9/v"
+
+
+class Interface:
+    """RabbitMQ's HTTP interface, as a server of that version answers."""
+
+    where = "http://rabbit"
+
+    def __init__(self, version: str, timeout_ms: int | None = None, **node: object) -> None:
+        self.version, self.timeout_ms = version, timeout_ms
+        whole = {"mem_used": 1, "mem_limit": 10, "disk_free": 2**40, "disk_free_limit": 2**20, "partitions": []}
+        self.node = {"name": "one", "running": True} | whole | node
+
+    def get(self, *path: str) -> object:
+        policy = {"consumer-timeout": self.timeout_ms} if self.timeout_ms else {}
+        answers = {"overview": {"rabbitmq_version": self.version}, "nodes": [self.node]}
+        return answers.get(path[0], {"effective_policy_definition": policy})
+
+
+@pytest.mark.parametrize(
+    ("node", "probe", "verdict", "words"),
+    [
+        ({}, nodes.alarms, "ok", "none"),
+        ({"disk_free_alarm": True}, nodes.alarms, "fail", "alarm: disk of one"),
+        ({"mem_alarm": True}, nodes.alarms, "fail", "alarm: memory of one"),
+        ({"partitions": ["two"]}, nodes.alarms, "fail", "the cluster is split: one"),
+        ({"disk_free": 2**21}, nodes.disk, "warn", "1.0 MiB until one stops"),
+        ({"mem_used": 9}, nodes.memory, "warn", "9 B of 10 B used by one"),
+    ],
+)
+def test_a_node_in_trouble_is_told(
+    node: dict[str, object], probe: Callable[..., object], verdict: str, words: str
+) -> None:
+    answer = probe(nodes.Nodes(Settings(), Interface("3.13.1", **node)))
+    assert (answer.verdict, words in answer.seen) == (verdict, True), answer
+
+
+@pytest.mark.parametrize(
+    ("version", "timeout_ms", "longest_s", "verdict"),
+    [
+        ("3.10.8", None, 60.0, "unknown"),
+        ("3.10.8", None, 3600.0, "warn"),
+        ("3.13.1", None, 60.0, "unknown"),
+        ("3.13.1", 7_200_000, 3600.0, "ok"),
+        ("4.1.0", 1_800_000, 3600.0, "warn"),
+    ],
+)
+def test_a_stage_that_lasts_longer_than_the_broker_waits_is_told(
+    version: str, timeout_ms: int | None, longest_s: float, verdict: str
+) -> None:
+    settings = Settings(isolated_limit_s=longest_s, slice_s=30)
+    assert nodes.consumer_timeout(nodes.Nodes(settings, Interface(version, timeout_ms))).verdict == verdict
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *words: str, **environment: str) -> tuple[int, str]:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from porelay_kit.cli import FAILED, UNREACHABLE, json_option, print_json
 from porelay_kit.cli.servers import home_option
-from porelay_kit.doctor.finding import Finding
+from porelay_kit.doctor.finding import Finding, unknown
 from porelay_kit.settings import Settings
 
 MARKS = {"ok": ("ok", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "bold red"), "unknown": ("?", "cyan")}
@@ -38,19 +38,30 @@ def doctor(home: Path | None, as_json: bool) -> None:
     sys.exit(_code(findings))
 
 
-def _checks(settings: Settings, *, in_folder: bool) -> list[Callable[[Settings], list[Finding]]]:
-    checks: list[Callable[[Settings], list[Finding]]] = []
-    if settings.amqp_url is not None:
-        from porelay_kit.doctor import broker, nodes
+Check = Callable[[Settings], list[Finding]]
 
-        checks += [broker.check, nodes.check]
+
+def _checks(settings: Settings, *, in_folder: bool) -> list[Check]:
+    return [*_of_broker(settings), _of_store(settings, in_folder=in_folder)]
+
+
+def _of_broker(settings: Settings) -> list[Check]:
+    if settings.amqp_url is None:
+        seen = "PORELAY_AMQP_URL is not set; `porelay run` on one machine needs no broker"
+        return [lambda settings: [Finding("broker", "address", unknown(seen))]]
+    from porelay_kit.doctor import broker, nodes
+
+    return [broker.check, nodes.check]
+
+
+def _of_store(settings: Settings, *, in_folder: bool) -> Check:
     if settings.s3_url and not in_folder:
         from porelay_kit.doctor import bucket
 
-        return [*checks, bucket.check]
+        return bucket.check
     from porelay_kit.doctor import folder
 
-    return [*checks, lambda settings: folder.check(settings.home)]
+    return lambda settings: folder.check(settings.home)
 
 
 def _document(finding: Finding) -> dict[str, object]:

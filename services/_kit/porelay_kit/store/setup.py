@@ -69,7 +69,7 @@ def topic_exchange(wire: Wire, arn: str) -> str | None:
 def _topic_attributes(wire: Wire, arn: str) -> dict[str, str]:
     reply = wire.form({"Action": "GetTopic", "TopicArn": arn})
     text = reply.text("EndpointArgs") if reply.status == 200 else None
-    return dict(part.partition("=")[::2] for part in (text or "").split("&"))  # type: ignore[misc]
+    return dict(part.partition("=")[::2] for part in (text or "").split("&"))
 
 
 def told(reply: Reply) -> list[str]:
