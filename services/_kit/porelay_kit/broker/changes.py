@@ -1,7 +1,7 @@
 """What a live broker lacks of the topology, and how it gets there.
 
 Exchanges, queues and bindings are declared over AMQP; what is there already, and policies, are seen and set over
-RabbitMQ's HTTP interface. Without that, only what is missing can be told.
+RabbitMQ's HTTP interface. Without that only missing exchanges and queues can be told, and policies not be set.
 """
 
 import json
@@ -135,7 +135,7 @@ def _blind(topology: Topology, live: Live, *, apply: bool) -> Iterator[Step]:
     for name in names:
         yield Step("+" if name in missing else "=", name)
     for policy in topology.policies(live.version):
-        yield Step("!", f"policy {policy.name}", NO_VIEW + command(policy, live.vhost))
+        yield Step("!" if apply else "-", f"policy {policy.name}", NO_VIEW + command(policy, live.vhost))
 
 
 def command(policy: Policy, vhost: str) -> str:

@@ -17,11 +17,11 @@ from porelay_kit.steps import Step
 from porelay_schemas.errors import BadInput
 
 OLDEST = (3, 10)
-STYLES = {"+": "green", "~": "yellow", "=": "dim", "!": "bold red"}
+STYLES = {"+": "green", "~": "yellow", "=": "dim", "!": "bold red", "-": "cyan"}
 PLAIN_WIDTH = 120
-PLANNED = {"+": "to create", "~": "to change", "=": "as wanted", "!": "not to be done from here"}
-DONE = {"+": "created", "~": "changed", "=": "as wanted before", "!": "not to be done from here"}
-MISSING = {"+": "missing", "~": "different", "!": "not to be mended from here"}
+PLANNED = {"+": "to create", "~": "to change", "=": "as wanted", "!": "not to be done from here", "-": "left out"}
+DONE = {"+": "created", "~": "changed", "=": "as wanted before", "!": "not to be done from here", "-": "left out"}
+MISSING = {"+": "missing", "~": "different", "!": "not to be mended from here", "-": "left out"}
 
 notify_option = click.option(
     "--notify-url",
@@ -72,11 +72,12 @@ def apply(notify_url: str | None, as_json: bool) -> None:
 @json_option
 def check(as_json: bool) -> None:
     """Tell what is missing or different; exit code 1 where anything is."""
-    missing = [step for step in _steps(Settings.from_env(), None, apply=False) if step.mark != "="]
+    found = [step for step in _steps(Settings.from_env(), None, apply=False) if step.mark != "="]
+    missing = [step for step in found if step.mark != "-"]
     if as_json:
-        print_json([asdict(step) for step in missing])
+        print_json([asdict(step) for step in found])
     else:
-        _print(missing, MISSING, "Run `porelay topology apply`.")
+        _print(found, MISSING, "Run `porelay topology apply`." if missing else "")
     if missing:
         sys.exit(FAILED)
 

@@ -215,7 +215,7 @@ def topology(bus: Bus) -> Answer:
         live = Live(channel.connection, bus.parameters().virtual_host, version_of(_of(bus.product)), management)
         found = list(steps(Topology(), live))
     advice = "Run `porelay topology plan` to see, `porelay topology apply` to mend."
-    wrong = [step.what for step in found if step.mark != "=" and not (management is None and step.mark == "!")]
+    wrong = [step.what for step in found if step.mark not in "=-"]
     if wrong:
         return fail(f"{len(wrong)} of {len(found)} things are missing or different, first: {wrong[0]}", advice)
     if management is None:
