@@ -16,8 +16,9 @@ from minio.credentials import Credentials
 from minio.signer import sign_v4_s3
 
 from porelay_kit.cli.doctor import doctor
-from porelay_kit.doctor import broker, bucket, clock, folder, nodes, space
+from porelay_kit.doctor import broker, bucket, clock, folder, nodes, objects, space
 from porelay_kit.doctor.finding import Finding
+from porelay_kit.doctor.objects import Bench
 from porelay_kit.settings import Settings
 from porelay_kit.store.wire import Wire
 
@@ -136,16 +137,16 @@ def settings_of(server: ThreadingHTTPServer, **other: object) -> Settings:
 
 
 @pytest.fixture
-def bench(server: ThreadingHTTPServer) -> bucket.Bench:
+def bench(server: ThreadingHTTPServer) -> Bench:
     settings = settings_of(server)
-    return bucket.Bench(settings, Wire.open(settings), "doctor/test")
+    return Bench(settings, Wire.open(settings), "doctor/test")
 
 
 WITHOUT_VOLUMES = [probe for probe in bucket.PROBES if probe is not bucket.volumes]
 
 
 @pytest.mark.parametrize("probe", WITHOUT_VOLUMES, ids=lambda probe: probe.__name__)
-def test_a_server_that_behaves_passes(bench: bucket.Bench, probe: Callable[[bucket.Bench], object]) -> None:
+def test_a_server_that_behaves_passes(bench: Bench, probe: Callable[[Bench], object]) -> None:
     expected = {"notifications": "warn", "space_left": "unknown"}.get(probe.__name__, "ok")
     answer = probe(bench)
     assert answer.verdict == expected, answer.seen
@@ -154,17 +155,17 @@ def test_a_server_that_behaves_passes(bench: bucket.Bench, probe: Callable[[buck
 @pytest.mark.parametrize(
     ("fault", "probe", "verdict", "words"),
     [
-        ("suffix ignored", bucket.suffix_range, "fail", "answered with 200 and 200 bytes, wanted 206"),
-        ("suffix wrong", bucket.suffix_range, "fail", "wrong 16 bytes"),
-        ("conditions", bucket.conditional_put, "warn", "ignored"),
+        ("suffix ignored", objects.suffix_range, "fail", "answered with 200 and 200 bytes, wanted 206"),
+        ("suffix wrong", objects.suffix_range, "fail", "wrong 16 bytes"),
+        ("conditions", objects.conditional_put, "warn", "ignored"),
         ("anybody", bucket.wrong_credentials_refused, "fail", "was let in"),
-        ("labels", bucket.metadata, "fail", "wanted 'one-2'"),
-        ("deletes", bucket.objects, "fail", "still there"),
+        ("labels", objects.metadata, "fail", "wanted 'one-2'"),
+        ("deletes", objects.put_get_list_delete, "fail", "still there"),
         ("clock", bucket.clock_skew, "warn", "ahead of this machine's clock"),
     ],
 )
 def test_a_server_that_fails_in_one_way_is_caught_by_one_probe(
-    bench: bucket.Bench, server: ThreadingHTTPServer, fault: str, probe: Callable[..., object], verdict: str, words: str
+    bench: Bench, server: ThreadingHTTPServer, fault: str, probe: Callable[..., object], verdict: str, words: str
 ) -> None:
     server.faults.add(fault)
     found = {each: each(bench) for each in WITHOUT_VOLUMES}
@@ -198,7 +199,7 @@ def test_secrets_are_in_no_answer(server: ThreadingHTTPServer) -> None:
     for faults in (set(), {"anybody"}):
         server.faults = faults
         for probe in WITHOUT_VOLUMES:
-            bench = bucket.Bench(settings_of(server), Wire.open(settings_of(server)), "doctor/test")
+            bench = Bench(settings_of(server), Wire.open(settings_of(server)), "doctor/test")
             assert SECRET not in repr(probe(bench)) + repr(bench)
 
 

@@ -4,6 +4,7 @@ import fnmatch
 import json
 import re
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,13 @@ def test_an_address_of_a_service_can_be_used_as_it_stands(tmp_path: Path) -> Non
     folder = tmp_path / "secrets" / "porelay-segment"
     password = (folder / "amqp_password").read_text()
     assert (folder / "amqp_url").read_text() == f"amqps://porelay-segment:{password}@rabbit.site:5671/porelay"
+
+
+@pytest.mark.parametrize("name", ["ceph.sh", "minio.sh"])
+def test_the_commands_are_a_program_that_a_shell_can_read(tmp_path: Path, name: str) -> None:
+    security.write(tmp_path, SITE, TOPOLOGY)
+    checked = subprocess.run(["sh", "-n", tmp_path / "s3" / name], capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stderr) == (0, "")
 
 
 def test_definitions_carry_topology_users_and_hashes_of_the_passwords(tmp_path: Path) -> None:

@@ -4,8 +4,7 @@ import socket
 import ssl
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -21,72 +20,19 @@ from pika.exceptions import (
     UnroutableError,
 )
 
-from porelay_kit.broker import link
 from porelay_kit.broker.changes import Live, steps
 from porelay_kit.broker.management import Management
 from porelay_kit.broker.topology import Topology, version_of
+from porelay_kit.doctor.bus import TIMEOUT_S, Bus
 from porelay_kit.doctor.finding import Answer, Excuse, Finding, examine, fail, ok, unknown, unreachable, warn
 from porelay_kit.settings import Settings
 from porelay_schemas.errors import PorelayError
 
-TIMEOUT_S = 5.0
 DELAY_S = 0.3
 LATE_S = 1.0
 SLOW_CONFIRM_S = 0.05
 OLDEST = (3, 10)
 NO_WAY_IN = (AuthenticationError, ProbableAuthenticationError, ProbableAccessDeniedError)
-
-
-class Bus:
-    """A way to a broker."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self._connection: Any = None
-
-    def parameters(self) -> Any:
-        """Return where and how to connect; raise BadInput where the address or a certificate cannot be used."""
-        url, given = self.settings.amqp_url, self.settings
-        tls = link.Tls(given.amqp_ca_file, given.amqp_cert_file, given.amqp_key_file)
-        found = link.parameters(url.get_secret_value() if url else "", tls)
-        found.socket_timeout = found.stack_timeout = found.blocked_connection_timeout = TIMEOUT_S
-        return found
-
-    @property
-    def where(self) -> str:
-        """Its address, without user and password."""
-        return link.where(self.parameters())
-
-    def connect(self, **other: str) -> Any:
-        """Open a connection, as somebody else where `username` or `password` is given."""
-        parameters = self.parameters()
-        who = {"username": parameters.credentials.username, "password": parameters.credentials.password}
-        parameters.credentials = pika.PlainCredentials(**(who | other))
-        return pika.BlockingConnection(parameters)
-
-    @contextmanager
-    def channel(self) -> Iterator[Any]:
-        """Yield a channel with confirms; connect again where the connection was lost."""
-        if self._connection is None or self._connection.is_closed:
-            self._connection = self.connect()
-        channel = self._connection.channel()
-        channel.confirm_delivery()
-        try:
-            yield channel
-        finally:
-            if channel.is_open:
-                channel.close()
-
-    @property
-    def product(self) -> dict[str, Any]:
-        """What the server says of itself."""
-        with self.channel() as channel:
-            return dict(channel.connection._impl.server_properties)
-
-    def close(self) -> None:
-        """Leave; our queues go with the connection."""
-        if self._connection is not None and self._connection.is_open:
-            self._connection.close()
 
 
 def check(settings: Settings) -> list[Finding]:

@@ -16,7 +16,7 @@ MINIO_TARGET = "arn:minio:sqs::PORELAY:amqp"
 """The target that MinIO makes of its variables `MINIO_NOTIFY_AMQP_..._PORELAY`."""
 
 ATTRIBUTES = {"amqp-exchange": EXCHANGE, "amqp-ack-level": "broker"}
-"""Of Ceph's topic. Not `persistent`: with that the gateway of Ceph 16.2 died after some events; the sweep finds drops."""
+"""Of Ceph's topic. Not `persistent`: with that the gateway of Ceph 16.2 died after some events; drops are swept."""
 
 Kind = Literal["ceph", "minio", "other"]
 
