@@ -81,7 +81,9 @@ def _check_tiff(path: Path, size: int) -> None:
     for z, page in enumerate(chain.pages):
         compression = page.encoding[0]
         _check_page(f"{path.name}: slice {z}", compression, page)
-        nbytes = page.length * -(-page.width * page.bits * page.samples // 8)
+        nbytes = _nbytes(page.length, page.width, page)
+        *_, tile_width, tile_length = page.encoding
+        plausible(f"{path.name}: a tile of slice {z}", _nbytes(tile_length, tile_width, page), size)
         if CODECS[compression] == "none":
             plain += nbytes
         else:
@@ -91,7 +93,13 @@ def _check_tiff(path: Path, size: int) -> None:
     plausible(path.name, plain + packed, size)
 
 
+def _nbytes(length: int, width: int, page: tiff_chain.Page) -> int:
+    return length * -(-width * page.bits * page.samples // 8)
+
+
 def _check_page(what: str, compression: int, page: tiff_chain.Page) -> None:
+    if not (page.width and page.length and page.samples):
+        raise BadInput(f"{what}: its header gives no size, or one that is no number. Export it again.")
     if compression not in CODECS:
         raise BadInput(
             f"{what}: TIFF compression {compression}, wanted one of {', '.join(sorted(set(CODECS.values())))}. "

@@ -1,6 +1,7 @@
 """How many slices, channels and points in time a TIFF tells of."""
 
 import json
+import operator
 from dataclasses import dataclass
 from math import prod
 from xml.etree import ElementTree
@@ -43,7 +44,7 @@ def declaration(tif: tifffile.TiffFile, samples: int) -> Declared:
         return _plainly("ImageJ TIFF", z, 1 if channels == samples else channels, times)
     text = tif.pages.first.shaped_description
     if text:
-        shape = json.loads(text).get("shape", [1])
+        shape = [operator.index(edge) for edge in json.loads(text).get("shape", [1])]  # it may hold anything
         page = tif.pages.first
         return Declared(f"{big} (tifffile)", max(1, prod(shape) // prod(page.shape)))
     return Declared(big)

@@ -13,6 +13,7 @@ from porelay_schemas.errors import BadInput
 WIDTH, LENGTH, BITS, SAMPLES, SAMPLE_FORMAT = 256, 257, 258, 277, 339
 COMPRESSION, PHOTOMETRIC, FILL_ORDER, PLANAR, PREDICTOR, TILE_WIDTH, TILE_LENGTH = 259, 262, 266, 284, 317, 322, 323
 ENCODING = (COMPRESSION, PHOTOMETRIC, FILL_ORDER, PLANAR, PREDICTOR, TILE_WIDTH, TILE_LENGTH)
+SINGLE = (WIDTH, LENGTH, SAMPLES, TILE_WIDTH, TILE_LENGTH)
 VALUE = {1: "B", 3: "H", 4: "I", 16: "Q"}
 MOST_ENTRIES = 4096
 
@@ -116,10 +117,15 @@ def _directory(file: BinaryIO, layout: _Layout, offset: int, size: int) -> tuple
 
 
 def _tag(layout: _Layout, entry: bytes) -> tuple[int, int] | None:
-    """Return code and value of an entry; the first of two values, None where they lie elsewhere in the file."""
+    """Return code and value of an entry; the first of two values, None where they lie elsewhere in the file.
+
+    A size that is not one whole number is 0.
+    """
     code, kind = struct.unpack(layout.order + "HH", entry[:4])
     room = struct.calcsize(layout.order + layout.offset)
     count = layout.unpack(layout.offset, entry[4 : 4 + room])
+    if code in SINGLE and (kind not in VALUE or count != 1):
+        return code, 0  # a size that is no number
     if kind not in VALUE or count < 1:
         return None
     width = struct.calcsize(VALUE[kind])

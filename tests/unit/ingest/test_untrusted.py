@@ -9,6 +9,7 @@ import struct
 import time
 import zipfile
 import zlib
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from PIL import Image
 
 from porelay_ingest import sandbox
 from porelay_ingest.preflight import preflight
+from porelay_ingest.readers import open_path
 from porelay_schemas.errors import BadInput, Retryable, TooLarge
 
 PLANE = np.arange(48 * 40, dtype=np.uint8).reshape(48, 40)
@@ -203,6 +205,24 @@ def test_a_tiff_that_declares_more_rows_than_its_file_could_hold(tmp_path):
     assert "truncated: its header declares 85,899,345,920 bytes of voxels" in refused(path)
 
 
+def test_a_tiff_whose_tiles_are_far_larger_than_its_image(tmp_path):
+    """A decoder makes room for a whole tile, however small the image."""
+    tifffile.imwrite(tmp_path / "tiles.tif", np.zeros((40, 40), np.uint8), tile=(16, 16), metadata=None)
+    with tifffile.TiffFile(tmp_path / "tiles.tif", mode="r+") as tif:
+        tif.pages[0].tags["TileLength"].overwrite(60_000)
+        tif.pages[0].tags["TileWidth"].overwrite(60_000)
+    assert "a tile of slice 0: declares 3,600,000,000 bytes of voxels" in refused(tmp_path / "tiles.tif")
+
+
+def test_a_tiff_whose_length_is_a_list(tmp_path):
+    """A list times a number is a list of so many entries: gigabytes, where somebody multiplies before looking."""
+    tags = [(257, 4, 300, 126) if tag[0] == 257 else tag for tag in image_tags(16_777_236, 1, 126, 1200)]
+    path = put(tmp_path / "list.tif", tiff(tags, bytes(1200)))
+    assert "slice 0: its header gives no size, or one that is no number" in refused(path)
+    with pytest.raises(BadInput, match="gives no size"):
+        open_path(path, path.name, 1)
+
+
 @pytest.mark.parametrize("compression", [1, 8])
 def test_a_tiff_whose_voxels_lie_outside_of_the_file(tmp_path, compression):
     path = put(tmp_path / "outside.tif", tiff(image_tags(10, 10, 2**31, 100, compression), bytes(100)))
@@ -231,6 +251,14 @@ def test_a_tiff_whose_codec_is_not_on_the_list(tmp_path):
 def test_a_tiff_of_complex_numbers(tmp_path):
     tifffile.imwrite(tmp_path / "complex.tif", np.zeros((8, 8), np.complex64))
     assert "64 bits a voxel of TIFF sample format 6" in refused(tmp_path / "complex.tif")
+
+
+def test_a_tiff_whose_description_has_a_list_for_a_number(tmp_path):
+    """A list times a number of voxels is a list of so many entries."""
+    text = '{"shape": [[' + "1," * 99 + "1], 999999999, 99]}"
+    tifffile.imwrite(tmp_path / "lists.tif", PLANE, metadata=None, description=text)
+    with pytest.raises(BadInput, match=r"lists\.tif: cannot be decoded"):
+        open_path(tmp_path / "lists.tif", "lists.tif", 1)
 
 
 def test_a_tiff_whose_description_grows_without_end(tmp_path):
@@ -273,6 +301,33 @@ def test_a_slice_that_does_not_fit_the_memory(tmp_path):
     tifffile.imwrite(tmp_path / "wide.tif", np.zeros((1, 2000, 2000), np.uint8))
     text = refused(tmp_path / "wide.tif", memory=10**6, kind=TooLarge)
     assert "one slice of 2000 x 2000 pixels takes 4,000,000 bytes, a stage may use 1,000,000" in text
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz", "png", "jpg", "bmp", "tif"])
+def test_no_damage_ends_in_anything_but_words(tmp_path, rng, kind):
+    """Not only the preflight: what opens and reads a stack in the stage, too."""
+    path, volume = tmp_path / f"a.{kind}", np.stack([PLANE] * 2)
+    if kind == "npy":
+        np.save(path, volume)
+    elif kind == "npz":
+        np.savez_compressed(path, volume)
+    elif kind == "tif":
+        tifffile.imwrite(path, volume, tile=(16, 16), imagej=False)
+    else:
+        Image.fromarray(PLANE).save(path)
+    whole, refused_ = path.read_bytes(), 0
+    for _ in range(150):
+        data = bytearray(whole)
+        for place in rng.integers(0, min(len(data), 500), 4):
+            data[place] = rng.choice([0, 1, 127, 255, int(rng.integers(256))])
+        path.write_bytes(data)
+        try:
+            with closing(open_path(path, path.name, 1)) as stack:
+                stack.read(0, np.empty((1, *stack.facts.shape[1:]), stack.facts.dtype))
+        except BadInput as error:
+            refused_ += 1
+            assert str(error).endswith("."), str(error)
+    assert refused_ > 20
 
 
 # What a parser may do to its process: each of these runs in the sandbox, under the limits of the test.
