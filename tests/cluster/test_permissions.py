@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import queue
+import uuid
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -26,28 +27,27 @@ from porelay_kit.store.policies import bucket_policy, ceph_user, grants
 from porelay_kit.store.wire import Wire
 from porelay_schemas.volumes import VolumeRef
 
+from .conftest import Mesh, done, eventually
+
 GRANTS = {grant.name: grant for grant in grants()}
-ADMIN = "porelay-operator"
+USERS = ("porelay-operator", "porelay-segment", "porelay-ingest", "porelay-preprocess", "porelay-submit")
 
 
 class Shared:
-    """A bucket of the administrator's, with the policy of the deployment."""
+    """A bucket that the operator owns, with the policy of the deployment."""
 
     def __init__(self, ceph, folder: Path) -> None:
-        self.folder, bucket = folder, ceph.new_bucket()
+        self.folder, bucket = folder, f"shared-{uuid.uuid4().hex[:12]}"
         self.url = f"{ceph.url}/{bucket}"
-        self.users = {name: ceph.new_user() for name in ("porelay-segment", "porelay-ingest", "porelay-submit")}
+        self.users = {name: ceph.new_user() for name in USERS}
         policy = bucket_policy([(GRANTS[name], ceph_user(user.name)) for name, user in self.users.items()], bucket)
-        ceph.client().set_bucket_policy(bucket_name=bucket, policy=json.dumps(policy))
-        self.admin = Wire.open(self.settings(ADMIN, ceph.access_key, ceph.secret_key))
-
-    def settings(self, name: str, access_key: str, secret_key: str) -> Settings:
-        cache = self.folder / name
-        return Settings(s3_url=self.url, s3_access_key=access_key, s3_secret_key=secret_key, cache=cache)
+        self.admin = self.wire("porelay-operator")
+        self.admin.ask("PUT").checked()
+        self.admin.ask("PUT", query={"policy": ""}, body=json.dumps(policy).encode()).checked()
 
     def of(self, name: str) -> Settings:
-        user = self.users[name]
-        return self.settings(name, user.access_key, user.secret_key)
+        user, cache = self.users[name], self.folder / name
+        return Settings(s3_url=self.url, s3_access_key=user.access_key, s3_secret_key=user.secret_key, cache=cache)
 
     def wire(self, name: str) -> Wire:
         return Wire.open(self.of(name))
@@ -103,7 +103,7 @@ def test_one_request_to_delete_many_deletes_only_what_is_ones_own(shared: Shared
 
 
 def test_nobody_but_the_owner_changes_the_policy(shared: Shared) -> None:
-    for name in shared.users:
+    for name in set(shared.users) - {"porelay-operator"}:
         assert shared.wire(name).ask("DELETE", query={"policy": ""}).status == 403
 
 
@@ -240,3 +240,18 @@ def test_an_operator_may_run_every_probe_of_the_doctor(site: Site) -> None:
     found = {one.probe: one.answer for one in doctor.check(Settings(amqp_url=site.url_of("porelay-operator")))}
     assert {name: answer.seen for name, answer in found.items() if answer.verdict not in ("ok", "unknown")} == {}
     assert {name for name, answer in found.items() if answer.verdict == "unknown"} == {"topology"}
+
+
+def test_a_run_is_done_by_workers_each_with_its_own_users(shared: Shared, site: Site, tmp_path: Path) -> None:
+    keys = {"s3_url": shared.url, "s3_access_key": shared.admin.access_key, "s3_secret_key": shared.admin.secret_key}
+    with closing(Mesh(tmp_path, amqp_url=site.url_of("porelay-operator"), **keys)) as mesh:
+        for stage in ("ingest", "preprocess"):
+            name = f"porelay-{stage}"
+            user = shared.users[name]
+            environment = {"AMQP_URL": site.url_of(name), "CACHE": str(tmp_path / name)}
+            environment |= {"S3_ACCESS_KEY": user.access_key, "S3_SECRET_KEY": user.secret_key}
+            mesh.serve(stage, **{f"PORELAY_{key}": value for key, value in environment.items()})
+        state = mesh.begin(1)
+        report = f"{state.prefix}/report.html"
+        eventually("the report is there", lambda: state.store.exists(report) or state.failures(), within_s=60)
+        assert state.failures() == {} and done(state), mesh.logs()

@@ -147,11 +147,13 @@ def ceph_commands(site: Site) -> str:
     endpoint = shlex.quote(f"--endpoint-url={site.s3}")
     return f"""\
 #!/bin/sh
-# Sets Ceph's S3 gateway up for Porelay. The last four commands need the AWS client with the bucket owner's keys.
+# Sets Ceph's S3 gateway up for Porelay, with Ceph's and the AWS client. The operator owns the bucket.
 # The topic's address carries a password; Ceph takes it over HTTPS only.
 set -eu
 cd "$(dirname "$0")"
 {users}
+export AWS_ACCESS_KEY_ID=porelay-operator AWS_DEFAULT_REGION=us-east-1
+AWS_SECRET_ACCESS_KEY="$(cat ../secrets/porelay-operator/s3_secret_key)" && export AWS_SECRET_ACCESS_KEY
 aws {endpoint} s3api create-bucket --bucket {site.bucket}
 aws {endpoint} s3api put-bucket-policy --bucket {site.bucket} --policy file://bucket-policy.json
 aws {endpoint} sns create-topic --name {topic(site.bucket)} --attributes \\
