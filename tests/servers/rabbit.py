@@ -14,6 +14,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -25,6 +26,7 @@ from porelay_kit.broker.base import RETRY_LADDER_S
 from porelay_kit.broker.topology import Topology, version_of
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+CONTROL = SERVER.with_name("rabbitmqctl")
 USER = "rabbitmq"
 START_S = 90.0
 
@@ -85,9 +87,27 @@ class Rabbit:
         for connection in found:
             self.ask("DELETE", f"connections/{quote(connection['name'], safe='')}")
 
+    @contextmanager
+    def alarm(self) -> Iterator[None]:
+        """Let the server be low on memory: it takes no messages meanwhile."""
+        pytest.skip("the server that PORELAY_TEST_AMQP_URL names is not ours to alarm")
+        yield
+
+    def start(self) -> None:
+        """Start it."""
+
+    def stop(self) -> None:
+        """Stop it."""
+        pytest.skip("the server that PORELAY_TEST_AMQP_URL names is not ours to stop")
+
+    def kill(self) -> None:
+        """Stop it as a power failure does."""
+        self.stop()
+
     def restart(self) -> None:
         """Stop and start it."""
-        pytest.skip("the server that PORELAY_TEST_AMQP_URL names is not ours to restart")
+        self.stop()
+        self.start()
 
     def serve_tls(self, authority: Path, certificate: Path, key: Path) -> str:
         """Serve TLS, too, for clients with a certificate of the authority; return its address."""
@@ -118,12 +138,11 @@ class RabbitServer(Rabbit):
             f"listeners.tcp.local = 127.0.0.1:{port}\nmanagement.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {http}\n"
             f"disk_free_limit.absolute = 50MB\nlog.console = false\n{conf}\n"
         )
-        self._epmd = str(epmd)
         self._environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
             "LANG": "C.UTF-8",
-            "ERL_EPMD_PORT": self._epmd,
+            "ERL_EPMD_PORT": str(epmd),
             "RABBITMQ_NODENAME": f"porelay-{self.folder.name[-8:]}@localhost",
             "RABBITMQ_DIST_PORT": str(distribution),
             "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
@@ -133,15 +152,27 @@ class RabbitServer(Rabbit):
             "RABBITMQ_CONF_ENV_FILE": "/nonexistent",
         }
         self._process: subprocess.Popen[bytes] | None = None
+        self._names: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it and wait until it answers."""
         who = pwd.getpwnam(USER)
         for path in (self.folder, *self.folder.rglob("*")):
             os.chown(path, who.pw_uid, who.pw_gid)
+        self._names = self._run("epmd", "-address", "127.0.0.1")  # ours to end; else the server leaves one behind
+        self._process = self._run(SERVER)
+        deadline = time.monotonic() + START_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"RabbitMQ did not start: {(self.folder / 'out.log').read_text()[-2000:]}")
+            time.sleep(0.2)
+
+    def _run(self, *words: str | Path) -> "subprocess.Popen[bytes]":
+        """Start a program as the server's user."""
+        who = pwd.getpwnam(USER)
         with (self.folder / "out.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [SERVER],
+            return subprocess.Popen(
+                words,
                 env=self._environment,
                 cwd=self.folder,
                 user=who.pw_uid,
@@ -152,11 +183,19 @@ class RabbitServer(Rabbit):
                 stdout=log,
                 stderr=log,
             )
-        deadline = time.monotonic() + START_S
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"RabbitMQ did not start: {(self.folder / 'out.log').read_text()[-2000:]}")
-            time.sleep(0.2)
+
+    @contextmanager
+    def alarm(self) -> Iterator[None]:
+        """Let the server be low on memory: it takes no messages meanwhile."""
+        self._limit_memory("0.00001")
+        try:
+            yield
+        finally:
+            self._limit_memory("0.4")
+
+    def _limit_memory(self, share: str) -> None:
+        words = (CONTROL, "-n", self._environment["RABBITMQ_NODENAME"], "set_vm_memory_high_watermark", share)
+        assert self._run(*words).wait(60) == 0
 
     def _answers(self) -> bool:
         try:
@@ -184,11 +223,9 @@ class RabbitServer(Rabbit):
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         self._process = None
-
-    def restart(self) -> None:
-        """Stop and start it; what is durable stays."""
-        self.stop()
-        self.start()
+        if self._names is not None:
+            self._names.kill()
+            self._names.wait()
 
     def serve_tls(self, authority: Path, certificate: Path, key: Path) -> str:
         """Serve TLS, too, for clients with a certificate of the authority; return its address."""
@@ -205,7 +242,6 @@ class RabbitServer(Rabbit):
     def close(self) -> None:
         """Stop it and delete its folder."""
         self.kill()
-        subprocess.run(["epmd", "-port", self._epmd, "-kill"], capture_output=True, check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -221,7 +257,9 @@ def rabbit() -> Iterator[Rabbit]:
     """A RabbitMQ server: our own, or the one that `PORELAY_TEST_AMQP_URL` names."""
     url = os.environ.get("PORELAY_TEST_AMQP_URL")
     if url:
-        server: Rabbit = Rabbit(url, os.environ["PORELAY_TEST_AMQP_MANAGEMENT_URL"])
+        who, host = urlsplit(url).netloc.rpartition("@")[0] or "guest:guest", urlsplit(url).hostname
+        http = os.environ.get("PORELAY_TEST_AMQP_MANAGEMENT_URL", f"http://{who}@{host}:15672")
+        server: Rabbit = Rabbit(url, http)
     else:
         server = RabbitServer()
         server.start()

@@ -1,42 +1,35 @@
 """A connection to RabbitMQ with a thread of its own, which connects again whenever it is lost.
 
-pika's BlockingConnection answers heartbeats only while somebody pumps it, so nobody else touches it: other threads hand
-in jobs. A channel that the server closed (a delivery held for too long) raises nothing by itself: after each round the
-owner is asked whether all is still well.
+Nothing in that thread ever waits: it answers heartbeats while the server holds back its confirms, and hears of a
+channel that was closed (a delivery held for too long) when it happens. Other threads hand in jobs.
 """
 
 import logging
-import queue
 import random
 import ssl
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol
 from urllib.parse import quote
 
 import pika
-from pika.exceptions import (
-    AMQPConnectionError,
-    AMQPError,
-    ProbableAccessDeniedError,
-    ProbableAuthenticationError,
-)
+from pika.adapters.utils.connection_workflow import AMQPConnectionWorkflowFailed, AMQPConnectorPhaseErrorBase
+from pika.exceptions import AMQPError, ProbableAccessDeniedError, ProbableAuthenticationError
 
 from porelay_schemas.errors import BadInput, BrokerUnavailable
 
-T = TypeVar("T")
-Job = Callable[[], T]
+Job = Callable[[], None]
 
 HEARTBEAT_S = 30
 ROUND_S = 1.0
 PAUSE_S = (0.1, 10.0)
 SOCKET_S = 10.0
+GOODBYE_S = 3.0
 LOST = (AMQPError, OSError)
 
 logging.getLogger("pika").setLevel(logging.CRITICAL)  # what it says is raised, too
@@ -71,7 +64,6 @@ def parameters(url: str, tls: Tls = Tls()) -> Any:
     found.heartbeat = HEARTBEAT_S
     found.connection_attempts = 1
     found.socket_timeout = found.stack_timeout = SOCKET_S
-    found.blocked_connection_timeout = 2 * HEARTBEAT_S
     return found
 
 
@@ -83,6 +75,7 @@ def where(found: Any) -> str:
 
 def refused(error: BaseException, found: Any) -> BadInput | BrokerUnavailable:
     """Return in words why a connection could not be had."""
+    error = _root(error)
     if isinstance(error, (ProbableAuthenticationError, ProbableAccessDeniedError)):
         user = found.credentials.username
         return BadInput(
@@ -94,25 +87,39 @@ def refused(error: BaseException, found: Any) -> BadInput | BrokerUnavailable:
             f"broker {where(found)}: its certificate is not trusted ({error.verify_message}). "
             "Set PORELAY_AMQP_CA_FILE to the authority that signed it."
         )
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = _reason(error)
     return BrokerUnavailable(
         f"broker {where(found)}: no answer ({reason}). Check PORELAY_AMQP_URL, the network and the broker; "
         "`porelay doctor` tells more."
     )
 
 
+class User(Protocol):
+    """What works on the connection; all of it is called in the connection's thread."""
+
+    def opened(self, connection: Any) -> None:
+        """Hear that there is a connection."""
+
+    def lost(self) -> None:
+        """Hear that there is none any more."""
+
+    def each_round(self) -> None:
+        """Hear that about a second has passed."""
+
+
 class Link:
     """The thread and its connection."""
 
-    def __init__(
-        self, found: Any, *, opened: Callable[[Any], None], well: Callable[[], bool], lost: Callable[[], None]
-    ) -> None:
-        self._found, self._opened, self._well, self._lost = found, opened, well, lost
-        self._jobs: queue.SimpleQueue[tuple[Job[Any], Future[Any]]] = queue.SimpleQueue()
+    def __init__(self, found: Any) -> None:
+        self._found = found
+        self._users: tuple[User, ...] = ()
+        self._lock = threading.Lock()
         self._connection: Any = None
-        self._closing = threading.Event()
-        self._first: Future[None] = Future()
-        self._trouble: BaseException = TimeoutError("not connected yet")
+        self._loop: Any = None
+        self._closing, self._decided = threading.Event(), threading.Event()
+        self._trouble: BaseException | None = TimeoutError("not connected yet")
+        self.alarm = ""
+        """Why the server takes no messages at present, as it says itself; empty where it takes them."""
         self.ticked = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="amqp", daemon=True)
 
@@ -121,111 +128,146 @@ class Link:
         """Whether there is a connection that works."""
         return self._connection is not None
 
-    def start(self, within_s: float) -> None:
-        """Connect; raise BadInput where we are not let in, BrokerUnavailable where nobody answers in time."""
+    @property
+    def closed(self) -> bool:
+        """Whether we have left for good."""
+        return self._closing.is_set()
+
+    def start(self, users: tuple[User, ...], within_s: float) -> None:
+        """Connect, for these users; raise BadInput where not let in, BrokerUnavailable where nobody answers in time."""
+        self._users = users
         self._thread.start()
-        try:
-            self._first.result(within_s)
-        except (FutureTimeout, *LOST) as error:
+        self._decided.wait(within_s)
+        if not self.connected:
+            error = self.refusal()
             self.close()
-            raise refused(self._trouble, self._found) from error
+            raise error
 
-    def call(self, job: Job[T], within_s: float) -> T:
-        """Run a job in the thread, as soon as there is a connection, and return what it returns.
+    def refusal(self) -> BadInput | BrokerUnavailable:
+        """Return in words why the broker does not do what it was asked for."""
+        if self.alarm:
+            return BrokerUnavailable(
+                f"broker {where(self._found)}: it takes no messages, for it has an alarm ({self.alarm}). "
+                "Free memory or disk there; it goes on by itself."
+            )
+        return refused(self._trouble or TimeoutError("it does not confirm"), self._found)
 
-        Raises what it raises; BrokerUnavailable where there was no connection in time.
-        """
-        future: Future[T] = Future()
-        self._jobs.put((job, future))
-        self._wake()
-        try:
-            return future.result(within_s)
-        except (FutureTimeout, CancelledError) as error:
-            future.cancel()
-            raise refused(self._trouble, self._found) from error
+    def post(self, job: Job) -> bool:
+        """Run a job in the thread, in the order of posting; return False, and do nothing, without a connection."""
+        with self._lock:
+            if self._connection is None:
+                return False
+            self._loop.add_callback_threadsafe(partial(_done, job))
+            return True
 
-    def post(self, job: Job[None]) -> None:
-        """Run a job in the thread if there is a connection; whether it worked is not told."""
-        if self.connected:
-            self._jobs.put((job, Future()))
-            self._wake()
-
-    def _wake(self) -> None:
-        connection = self._connection
-        if connection is not None:
-            with suppress(*LOST):
-                connection.add_callback_threadsafe(lambda: None)
+    def later(self, seconds: float, job: Job) -> None:
+        """Run a job after some time, unless the connection is lost before; for the thread itself."""
+        if self._connection is not None:
+            self._loop.call_later(seconds, partial(_done, job))
 
     def close(self) -> None:
-        """Leave."""
+        """Leave, when all that was posted is done."""
         self._closing.set()
-        self._wake()
+        with self._lock:
+            if self._loop is not None:
+                self._loop.add_callback_threadsafe(self._leave)
         if self._thread.is_alive():
-            self._thread.join(2 * SOCKET_S)
+            self._thread.join(SOCKET_S)
+
+    def _leave(self) -> None:
+        if self._connection is not None and self._connection.is_open:
+            self._connection.close()
+            self._loop.call_later(GOODBYE_S, self._loop.stop)
+        else:
+            self._loop.stop()
 
     def _run(self) -> None:
         pause = PAUSE_S[0]
         while not self._closing.is_set():
+            worked = self._session()
+            pause = PAUSE_S[0] if worked else min(2 * pause, PAUSE_S[1])
+            self._decided.set()
+            self._rest(pause * random.uniform(0.5, 1.5))
+
+    def _rest(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and not self._closing.wait(min(left, ROUND_S)):
             self.ticked = time.monotonic()
-            try:
-                self._session()
-                pause = PAUSE_S[0]
-            except LOST as error:
-                if self._connection is not None:
-                    pause = PAUSE_S[0]
-                self._trouble = error
-                if not self._first.done() and _hopeless(error):
-                    self._first.set_exception(error)
-            self._end_session()
-            self._closing.wait(pause * random.uniform(0.5, 1.5))
-            pause = min(2 * pause, PAUSE_S[1])
-        self._refuse_all()
 
-    def _session(self) -> None:
-        connection = pika.BlockingConnection(self._found)
+    def _session(self) -> bool:
+        """Connect and serve the connection until it is lost; return whether there was one."""
+        connection = pika.SelectConnection(
+            self._found,
+            on_open_callback=self._on_open,
+            on_open_error_callback=self._on_end,
+            on_close_callback=self._on_end,
+        )
+        worked, loop = False, connection.ioloop
+        with self._lock:
+            self._loop = loop
+        loop.call_later(ROUND_S, self._round)
         try:
-            self._opened(connection)
-            self._connection = connection
-            if not self._first.done():
-                self._first.set_result(None)
-            while not self._closing.is_set() and self._well():
-                self.ticked = time.monotonic()
-                self._do_jobs()
-                connection.process_data_events(time_limit=0 if not self._jobs.empty() else ROUND_S)
-            self._do_jobs()
+            loop.start()
+        except Exception as error:  # a defect, whatever it is, must not end the thread that everybody waits for
+            logging.getLogger(__name__).exception("the connection to the broker is made anew")
+            self._trouble = error
         finally:
+            worked = self.connected
+            with self._lock:
+                self._connection = self._loop = None
+            self.alarm = ""
             with suppress(*LOST):
-                connection.close()
+                loop.close()
+            for user in self._users if worked else ():
+                user.lost()
+        return worked
 
-    def _do_jobs(self) -> None:
-        while True:
-            try:
-                job, future = self._jobs.get_nowait()
-            except queue.Empty:
-                return
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                future.set_result(job())
-            except LOST as error:
-                future.set_exception(error)
-                raise
-            except BaseException as error:
-                future.set_exception(error)
+    def _on_open(self, connection: Any) -> None:
+        connection.add_on_connection_blocked_callback(self._blocked)
+        connection.add_on_connection_unblocked_callback(self._unblocked)
+        with self._lock:
+            self._connection = connection
+        self._trouble = None
+        for user in self._users:
+            user.opened(connection)
+        self._decided.set()
 
-    def _end_session(self) -> None:
-        self._connection = None
-        self._lost()
+    def _on_end(self, connection: Any, error: Any) -> None:
+        self._trouble = _root(error)
+        connection.ioloop.stop()
 
-    def _refuse_all(self) -> None:
-        while True:
-            try:
-                _, future = self._jobs.get_nowait()
-            except queue.Empty:
-                return
-            future.cancel()
+    def _blocked(self, connection: Any, frame: Any) -> None:
+        self.alarm = str(frame.method.reason)
+
+    def _unblocked(self, connection: Any, frame: Any) -> None:
+        self.alarm = ""
+
+    def _round(self) -> None:
+        self.ticked = time.monotonic()
+        if self._loop is not None:
+            self._loop.call_later(ROUND_S, self._round)
+        for user in self._users if self.connected else ():
+            user.each_round()
 
 
-def _hopeless(error: BaseException) -> bool:
-    """Return whether waiting cannot help: nobody listens, we are not let in, or we do not trust who is there."""
-    return isinstance(error, (AMQPConnectionError, ssl.SSLCertVerificationError))
+def _done(job: Job) -> None:
+    """Do a job; where its channel was closed meanwhile, whoever looks after the channel has heard of it."""
+    with suppress(*LOST):
+        job()
+
+
+def _root(error: Any) -> BaseException:
+    """Return what lies below the layers in which pika wraps why a connection failed."""
+    while True:
+        if isinstance(error, AMQPConnectionWorkflowFailed):
+            error = error.exceptions[-1]
+        elif isinstance(error, AMQPConnectorPhaseErrorBase):
+            error = error.exception
+        elif isinstance(error, BaseException) and error.args and isinstance(error.args[0], BaseException):
+            error = error.args[0]
+        else:
+            return error if isinstance(error, BaseException) else ConnectionError(str(error))
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
