@@ -616,6 +616,25 @@ def test_a_plan_beside_a_drop_that_is_a_link_is_not_read(inbox, tmp_path):
     assert "stack.tif.plan.yaml is a link" in inbox.rejection() and "hush" not in inbox.rejection()
 
 
+def test_a_link_is_refused_before_its_target_is_read(inbox, tmp_path):
+    (tmp_path / "secret").write_text("hush")
+    inbox.drop(f"{KEY}.sha256", f"{'0' * 64}  stack.tif\n".encode())
+    (inbox.store.home / KEY).symlink_to(tmp_path / "secret")
+    inbox.sweep()
+    assert "stack.tif is a link" in inbox.rejection() and "SHA-256" not in inbox.rejection()
+
+
+def test_the_same_content_put_there_again_is_the_same_run_and_not_asked_for_again(inbox):
+    quiet(inbox).drop(KEY, told=True)
+    inbox.turn()
+    (request,) = inbox.asked()
+    inbox.store.write(f"runs/{request.run_id}/results/ingest.json", b"{}")
+    inbox.drop(KEY)
+    inbox.tell(KEY, eTag="again")
+    inbox.turn()
+    assert inbox.asked() == [] and inbox.record().run_id == request.run_id
+
+
 def test_sweeps_do_not_read_the_records_of_what_is_done(inbox, monkeypatch):
     quiet(inbox).drop(KEY, b"no image")
     inbox.sweep()
