@@ -20,6 +20,7 @@ from porelay_kit.doctor import broker, bucket, clock, folder, nodes, objects, sp
 from porelay_kit.doctor.finding import Finding
 from porelay_kit.doctor.objects import Bench
 from porelay_kit.settings import Settings
+from porelay_kit.store import setup
 from porelay_kit.store.wire import Wire
 
 KEY, SECRET = "someone", "some secret"
@@ -76,7 +77,7 @@ class S3(BaseHTTPRequestHandler):
 
     def serve_bucket(self, query: dict[str, str], body: bytes) -> None:
         if "notification" in query:
-            return self.answer(501)
+            return self.serve_notification(body)
         if "delete" in query:
             for key in re.findall(r"<Key>(.*?)</Key>", body.decode()):
                 self.server.objects.pop(key)
@@ -87,6 +88,18 @@ class S3(BaseHTTPRequestHandler):
         more = f"<NextContinuationToken>{page[-1]}</NextContinuationToken>" if len(page) < len(keys) else ""
         listed = "".join(f"<Contents><Key>{key.replace('&', '&amp;')}</Key></Contents>" for key in page)
         return self.answer(200, f"<ListBucketResult>{listed}{more}</ListBucketResult>".encode())
+
+    def serve_notification(self, body: bytes) -> None:
+        if not self.faulty("minio"):
+            return self.answer(501)
+        if self.command == "PUT" and b":PORELAY:" in body and self.faulty("no target"):
+            return self.answer(400, b"<Error><Code>InvalidArgument</Code><Message>No such ARN</Message></Error>")
+        if self.command == "PUT":
+            self.server.notification = body
+        return self.answer(200, self.server.notification)
+
+    def version_string(self) -> str:
+        return "MinIO" if self.faulty("minio") else "S3"
 
     def serve_object(self, key: str, query: dict[str, str], body: bytes) -> None:
         objects, labels = self.server.objects, self.server.labels
@@ -124,6 +137,7 @@ class S3(BaseHTTPRequestHandler):
 def server() -> Iterator[ThreadingHTTPServer]:
     made = ThreadingHTTPServer(("127.0.0.1", 0), S3)
     made.faults, made.objects, made.labels, made.parts = set(), {}, {}, {}
+    made.notification = b"<NotificationConfiguration></NotificationConfiguration>"
     thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     yield made
@@ -193,6 +207,34 @@ def test_a_server_that_speaks_no_tls_is_told_so(server: ThreadingHTTPServer) -> 
     (found,) = bucket.check(settings_of(server, s3_url=f"https://127.0.0.1:{server.server_port}/bucket"))
     assert found.answer.unreachable
     assert "does not speak TLS" in found.answer.seen
+
+
+OTHERS = b"<QueueConfiguration><Id>theirs</Id><Queue>arn:minio:sqs::X:webhook</Queue></QueueConfiguration>"
+
+
+def test_minio_is_told_of_its_target_once_and_keeps_the_notifications_of_others(
+    bench: Bench, server: ThreadingHTTPServer
+) -> None:
+    server.faults = {"minio"}
+    server.notification = b"<NotificationConfiguration>" + OTHERS + b"</NotificationConfiguration>"
+    marks = [[step.mark for step in setup.steps(bench.wire, None, apply=apply)] for apply in (False, True, True)]
+    assert marks == [["=", "+"], ["=", "+"], ["=", "="]]
+    assert OTHERS in server.notification
+    assert b"<Queue>arn:minio:sqs::PORELAY:amqp</Queue>" in server.notification
+    assert b"<Value>inbox/</Value>" in server.notification
+    assert bucket.notifications(bench).verdict == "ok"
+
+
+def test_minio_without_the_target_is_told_how_to_be_started(bench: Bench, server: ThreadingHTTPServer) -> None:
+    server.faults = {"minio", "no target"}
+    step = list(setup.steps(bench.wire, None, apply=True))[-1]
+    assert step.mark == "!"
+    assert "No such ARN" in step.road and "s3/minio.sh" in step.road
+
+
+def test_a_server_that_tells_nobody_is_left_to_its_administrator(bench: Bench) -> None:
+    step = list(setup.steps(bench.wire, None, apply=True))[-1]
+    assert step.mark == "-" and "the sweep finds drops" in step.road
 
 
 def test_secrets_are_in_no_answer(server: ThreadingHTTPServer) -> None:

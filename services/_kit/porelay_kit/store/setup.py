@@ -52,7 +52,7 @@ def _notification(wire: Wire, notify_url: str | None, *, apply: bool) -> Step:
     if server == "minio":
         return _minio(wire, apply=apply)
     return Step(
-        "!", "notification of drops", "This server's administrator sets it up; the sweep finds drops without it."
+        "-", "notification of drops", "This server's administrator sets it up; the sweep finds drops without it."
     )
 
 
