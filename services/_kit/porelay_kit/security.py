@@ -62,7 +62,7 @@ def write(folder: Path, site: Site, topology: Mapping[str, Any]) -> list[Path]:
     passwords = {one.name: _amqp_secret(folder, site, one.name, changed) for one in permissions.accounts()}
     for grant in policies.grants():
         _secret(folder / "secrets" / grant.name / "s3_access_key", grant.name, changed)
-        _secret(folder / "secrets" / grant.name / "s3_secret_key", secrets.token_urlsafe(30), changed)
+        _secret(folder / "secrets" / grant.name / "s3_secret_key", secrets.token_hex(20), changed)
     for name, content in _documents(folder, site, topology, passwords).items():
         _keep(folder / name, content, changed)
     return changed
@@ -118,6 +118,7 @@ def minio_commands(site: Site) -> str:
         f"mc admin policy attach site {name} --user {name}"
         for name in (grant.name for grant in policies.grants())
     )
+    bucket = shlex.quote(f"site/{site.bucket}")
     return f"""\
 #!/bin/sh
 # Sets MinIO up for Porelay. `mc alias set site {site.s3} ADMIN SECRET` first.
@@ -131,9 +132,9 @@ def minio_commands(site: Site) -> str:
 #   MINIO_NOTIFY_AMQP_QUEUE_DIR_{TARGET}=/var/lib/minio/events    (kept there while the broker is away)
 set -eu
 cd "$(dirname "$0")"
-mc mb --ignore-existing site/{shlex.quote(site.bucket)}
+mc mb --ignore-existing {bucket}
 {users}
-mc event add --ignore-existing site/{shlex.quote(site.bucket)} {MINIO_TARGET} --event put --prefix {INBOX}
+mc event add --ignore-existing {bucket} {MINIO_TARGET} --event put --prefix {INBOX}
 """
 
 
@@ -144,7 +145,7 @@ def ceph_commands(site: Site) -> str:
         f'--access-key={name} --secret-key="$(cat ../secrets/{name}/s3_secret_key)"'
         for name in (grant.name for grant in policies.grants())
     )
-    endpoint = shlex.quote(f"--endpoint-url={site.s3}")
+    endpoint, bucket = shlex.quote(f"--endpoint-url={site.s3}"), shlex.quote(site.bucket)
     return f"""\
 #!/bin/sh
 # Sets Ceph's S3 gateway up for Porelay, with Ceph's and the AWS client. The operator owns the bucket.
@@ -154,18 +155,18 @@ cd "$(dirname "$0")"
 {users}
 export AWS_ACCESS_KEY_ID=porelay-operator AWS_DEFAULT_REGION=us-east-1
 AWS_SECRET_ACCESS_KEY="$(cat ../secrets/porelay-operator/s3_secret_key)" && export AWS_SECRET_ACCESS_KEY
-aws {endpoint} s3api create-bucket --bucket {site.bucket}
-aws {endpoint} s3api put-bucket-policy --bucket {site.bucket} --policy file://bucket-policy.json
-aws {endpoint} sns create-topic --name {topic(site.bucket)} --attributes \\
+aws {endpoint} s3api create-bucket --bucket {bucket}
+aws {endpoint} s3api put-bucket-policy --bucket {bucket} --policy file://bucket-policy.json
+aws {endpoint} sns create-topic --name {shlex.quote(topic(site.bucket))} --attributes \\
   "push-endpoint=$(cat ../secrets/porelay-bucket/amqp_url),amqp-exchange=ingest,amqp-ack-level=broker"
-aws {endpoint} s3api put-bucket-notification-configuration --bucket {site.bucket} \\
+aws {endpoint} s3api put-bucket-notification-configuration --bucket {bucket} \\
   --notification-configuration file://notification-ceph.json
 """
 
 
 def _amqp_secret(folder: Path, site: Site, name: str, changed: list[Path]) -> str:
     """Return the password of a user of the broker, made where there is none; write its address beside."""
-    password = _secret(folder / "secrets" / name / "amqp_password", secrets.token_urlsafe(24), changed)
+    password = _secret(folder / "secrets" / name / "amqp_password", secrets.token_hex(24), changed)
     _keep(folder / "secrets" / name / "amqp_url", site.amqp_url(name, password), changed, private=True)
     return password
 
