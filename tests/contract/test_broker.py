@@ -440,11 +440,17 @@ def test_a_command_without_a_connection_is_an_error_and_an_event_is_lost(rabbit)
 
 
 def test_a_listener_that_fails_does_not_silence_the_others(on_rabbit, caplog):
-    heard = threading.Event()
-    on_rabbit.broker.subscribe("run.", lambda key, body: 1 / 0)
-    on_rabbit.broker.subscribe("run.a", lambda key, body: heard.set())
-    for _ in range(2):
-        on_rabbit.broker.emit("run.a.segment.done", b"1")
+    failed, heard = threading.Event(), threading.Event()
+
+    def fail(key, body):
+        failed.set()
+        raise ZeroDivisionError
+
+    on_rabbit.broker.subscribe("run.a", fail)
+    on_rabbit.broker.subscribe("run.b", lambda key, body: heard.set())
+    on_rabbit.broker.emit("run.a.segment.done", b"1")
+    assert failed.wait(5)
+    on_rabbit.broker.emit("run.b.segment.done", b"2")
     assert heard.wait(5) and "a listener failed on run.a.segment.done" in caplog.text
 
 

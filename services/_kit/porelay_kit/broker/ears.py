@@ -52,6 +52,8 @@ class Ears:
             raise self._link.refusal()
 
     def _say(self, exchange: str, name: str, body: bytes) -> None:
+        if self._link.alarm and exchange == "events":
+            return  # the server does not read: events would only pile up here
         if self._voice is None:
             self._unsaid.append((exchange, name, body))
         else:

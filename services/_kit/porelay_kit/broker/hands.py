@@ -198,8 +198,11 @@ class Hands:
             self._changed.notify_all()
 
     def _rest(self, consumer: _Consumer) -> None:
-        name, channel = consumer.name, consumer.channel
-        consumer.resting, consumer.name = True, ""
+        with self._changed:
+            if self._asking[consumer.stage] > 0:
+                return
+            name, channel = consumer.name, consumer.channel
+            consumer.resting, consumer.name = True, ""
         channel.basic_cancel(name, callback=lambda frame: self._return_buffered(consumer, channel))
 
     def _return_buffered(self, consumer: _Consumer, channel: Any) -> None:
@@ -209,23 +212,24 @@ class Hands:
             consumer.buffer.clear()
             for delivery, held in waiting:
                 same = copied(held.properties)
-                self._pass_on("work", channel, held.tag, consumer.stage, delivery.body, same, then=channel.close)
+                self._pass_on("work", channel, held.tag, consumer.stage, delivery.body, same, leave=True)
         if not waiting:
             channel.close()
 
     def _pass_on(
-        self, exchange: str, channel: Any, tag: int, stage: str, body: bytes, properties: Any, *, then: Any = None
+        self, exchange: str, channel: Any, tag: int, stage: str, body: bytes, properties: Any, *, leave: bool = False
     ) -> None:
-        """Send a copy elsewhere, and acknowledge when that is safe."""
+        """Send a copy elsewhere, and acknowledge when that is safe; where it cannot be, it comes again."""
         letter = Letter(exchange, queue_of(stage), body, properties)
 
         def settle(sent: "Future[None]") -> None:
             self._leaving.remove(letter)
             with suppress(*link.LOST):
-                if sent.exception() is None:
+                safe = sent.exception() is None
+                if safe:
                     channel.basic_ack(tag)
-                if then is not None:
-                    then()
+                if leave or not safe:
+                    channel.close()
 
         self._leaving.append(letter)
         letter.sent.add_done_callback(settle)

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 import pika
+from pika.adapters.select_connection import IOLoop
 from pika.adapters.utils.connection_workflow import AMQPConnectionWorkflowFailed, AMQPConnectorPhaseErrorBase
 from pika.exceptions import AMQPError, ProbableAccessDeniedError, ProbableAuthenticationError
 
@@ -196,17 +197,14 @@ class Link:
 
     def _session(self) -> bool:
         """Connect and serve the connection until it is lost; return whether there was one."""
-        connection = pika.SelectConnection(
-            self._found,
-            on_open_callback=self._on_open,
-            on_open_error_callback=self._on_end,
-            on_close_callback=self._on_end,
-        )
-        worked, loop = False, connection.ioloop
+        loop = IOLoop()
         with self._lock:
+            if self._closing.is_set():
+                return False
             self._loop = loop
         loop.call_later(ROUND_S, self._round)
         try:
+            pika.SelectConnection(self._found, self._on_open, self._on_end, self._on_end, custom_ioloop=loop)
             loop.start()
         except Exception as error:  # a defect, whatever it is, must not end the thread that everybody waits for
             logging.getLogger(__name__).exception("the connection to the broker is made anew")
