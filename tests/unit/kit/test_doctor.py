@@ -319,6 +319,29 @@ def test_a_node_in_trouble_is_told(
     assert (answer.verdict, words in answer.seen) == (verdict, True), answer
 
 
+class Page(BaseHTTPRequestHandler):
+    """Answers everything with a page for people."""
+
+    def log_message(self, *words: object) -> None:
+        pass
+
+    def do_GET(self) -> None:  # noqa: N802
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<html>")
+
+
+def test_something_else_at_the_address_of_the_http_interface_is_told() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as page:
+        threading.Thread(target=page.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        url = f"http://guest:hidden@127.0.0.1:{page.server_port}"
+        (found,) = nodes.check(Settings(amqp_management_url=url))
+        page.shutdown()
+    assert found.answer.unreachable
+    assert "is not RabbitMQ's HTTP interface" in found.answer.seen
+    assert "hidden" not in found.answer.seen
+
+
 @pytest.mark.parametrize(
     ("version", "timeout_ms", "longest_s", "verdict"),
     [

@@ -62,7 +62,13 @@ class Management:
             raise BrokerUnavailable(
                 f"RabbitMQ's HTTP interface {self.where}: {answer.status} for {'/'.join(path)}. Look at its log."
             )
-        return json.loads(answer.data)
+        try:
+            return json.loads(answer.data)
+        except ValueError as error:
+            raise BrokerUnavailable(
+                f"PORELAY_AMQP_MANAGEMENT_URL: what answers at {self.where} is not RabbitMQ's HTTP interface. "
+                "Give the address and port of its management plugin (15672)."
+            ) from error
 
     def put(self, body: object, *path: str) -> None:
         """Set what lies at a path."""
