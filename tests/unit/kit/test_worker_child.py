@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -170,6 +172,34 @@ def test_an_idle_child_ends(store, settings, ask):
         isolated(ask("prints"), store, settings, Control())
     psutil.wait_procs([psutil.Process(int(str(caught.value)))], timeout=5)
     assert not psutil.pid_exists(int(str(caught.value)))
+
+
+PARENT = """
+import sys
+from pathlib import Path
+from porelay_kit.bench import Control
+from porelay_kit.runner.child import Isolated
+from porelay_kit.settings import Settings
+from porelay_kit.store.folder import FolderStore
+from porelay_schemas.messages import MesherRequest
+
+home = Path(sys.argv[1])
+settings = Settings(home=home, max_memory_bytes=2**28)
+try:
+    Isolated(settings)(MesherRequest.model_validate_json(sys.argv[2]), FolderStore(home), settings, Control())
+except Exception as error:
+    print(error, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_child_ends_when_its_parent_is_killed(ask, store):
+    words = [sys.executable, "-c", PARENT, str(store.home), ask("prints").model_dump_json()]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        child = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+    _, alive = psutil.wait_procs([child], timeout=10)
+    assert not alive
 
 
 def test_a_message_that_kills_its_process_is_parked_with_the_reason_and_the_next_one_is_served(store, settings, ask):
