@@ -325,7 +325,7 @@ class Page(BaseHTTPRequestHandler):
     def log_message(self, *words: object) -> None:
         pass
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         self.send_response(200)
         self.end_headers()
         self.wfile.write(b"<html>")
