@@ -208,6 +208,9 @@ class Hands:
     def _return_buffered(self, consumer: _Consumer, channel: Any) -> None:
         """Send what was not begun to the end of its queue: giving it back would count as a return."""
         with self._changed:
+            if not consumer.resting:  # asked for again meanwhile
+                self._consume(consumer, channel)
+                return
             waiting = [(delivery, self._held.pop(delivery.tag)) for delivery in consumer.buffer]
             consumer.buffer.clear()
             for delivery, held in waiting:
