@@ -48,7 +48,8 @@ class Ears:
     def emit(self, key: str, body: bytes) -> None:
         """Tell whoever listens. Raises BrokerUnavailable for a command that there is no connection for."""
         exchange, name = _place(key)
-        if not self._link.post(lambda: self._say(exchange, name, body)) and exchange == "control":
+        post = self._link.post_soon if key.startswith("run.") else self._link.post
+        if not post(partial(self._say, exchange, name, body)) and exchange == "control":
             raise self._link.refusal()
 
     def _say(self, exchange: str, name: str, body: bytes) -> None:

@@ -9,6 +9,7 @@ import random
 import ssl
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,10 +28,11 @@ from porelay_schemas.errors import BadInput, BrokerUnavailable
 Job = Callable[[], None]
 
 HEARTBEAT_S = 30
-ROUND_S = 1.0
+ROUND_S = 0.2
 PAUSE_S = (0.1, 10.0)
 SOCKET_S = 10.0
 GOODBYE_S = 3.0
+MOST_SOON = 50
 LOST = (AMQPError, OSError)
 
 logging.getLogger("pika").setLevel(logging.CRITICAL)  # what it says is raised, too
@@ -105,7 +107,7 @@ class User(Protocol):
         """Hear that there is none any more."""
 
     def each_round(self) -> None:
-        """Hear that about a second has passed."""
+        """Hear that a round is over."""
 
 
 class Link:
@@ -116,6 +118,7 @@ class Link:
         self._users: tuple[User, ...] = ()
         self._lock = threading.Lock()
         self._connection: Any = None
+        self._soon: deque[Job] = deque()
         self._loop: Any = None
         self._closing, self._decided = threading.Event(), threading.Event()
         self._trouble: BaseException | None = TimeoutError("not connected yet")
@@ -158,8 +161,25 @@ class Link:
         with self._lock:
             if self._connection is None:
                 return False
-            self._loop.add_callback_threadsafe(partial(_done, job))
+            self._loop.add_callback_threadsafe(partial(self._do, job))
             return True
+
+    def post_soon(self, job: Job) -> bool:
+        """Run a job with the next one that is posted, or within a round: waking the thread costs what a job does."""
+        if self._connection is None:
+            return False
+        self._soon.append(job)
+        if len(self._soon) >= MOST_SOON:
+            self.post(self._do_soon)
+        return True
+
+    def _do(self, job: Job) -> None:
+        self._do_soon()
+        _done(job)
+
+    def _do_soon(self) -> None:
+        while self._soon:
+            _done(self._soon.popleft())
 
     def later(self, seconds: float, job: Job) -> None:
         """Run a job after some time, unless the connection is lost before; for the thread itself."""
@@ -176,6 +196,7 @@ class Link:
             self._thread.join(SOCKET_S)
 
     def _leave(self) -> None:
+        self._do_soon()
         if self._connection is not None and self._connection.is_open:
             self._connection.close()
             self._loop.call_later(GOODBYE_S, self._loop.stop)
@@ -213,6 +234,7 @@ class Link:
             worked = self.connected
             with self._lock:
                 self._connection = self._loop = None
+                self._soon.clear()
             self.alarm = ""
             with suppress(*LOST):
                 loop.close()
@@ -244,6 +266,7 @@ class Link:
         self.ticked = time.monotonic()
         if self._loop is not None:
             self._loop.call_later(ROUND_S, self._round)
+        self._do_soon()
         for user in self._users if self.connected else ():
             user.each_round()
 
