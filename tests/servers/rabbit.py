@@ -14,7 +14,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -28,6 +28,7 @@ from porelay_kit.broker.topology import Topology, version_of
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 CONTROL = SERVER.with_name("rabbitmqctl")
 USER = "rabbitmq"
+FOLDER = "porelay-rabbit"
 START_S = 90.0
 
 
@@ -129,10 +130,11 @@ class RabbitServer(Rabbit):
             raise RuntimeError(
                 "RabbitMQ runs as a user of its own: run the tests as root, or set PORELAY_TEST_AMQP_URL"
             )
+        _sweep()
         port, http, distribution, epmd = (free_port() for _ in range(4))
         super().__init__(f"amqp://guest:guest@127.0.0.1:{port}", f"http://guest:guest@127.0.0.1:{http}")
         self.port = port
-        self.folder = Path(tempfile.mkdtemp(prefix="porelay-rabbit-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER}-{os.getpid()}-"))
         (self.folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
         (self.folder / "rabbitmq.conf").write_text(
             f"listeners.tcp.local = 127.0.0.1:{port}\nmanagement.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {http}\n"
@@ -171,7 +173,7 @@ class RabbitServer(Rabbit):
         """Start a program as the server's user."""
         who = pwd.getpwnam(USER)
         with (self.folder / "out.log").open("ab") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 words,
                 env=self._environment,
                 cwd=self.folder,
@@ -183,6 +185,9 @@ class RabbitServer(Rabbit):
                 stdout=log,
                 stderr=log,
             )
+        with suppress(OSError):  # it ended at once
+            (self.folder / f"process-{process.pid}").write_bytes(Path(f"/proc/{process.pid}/cmdline").read_bytes())
+        return process
 
     @contextmanager
     def alarm(self) -> Iterator[None]:
@@ -243,6 +248,18 @@ class RabbitServer(Rabbit):
         """Stop it and delete its folder."""
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _sweep() -> None:
+    """End the servers of sessions that were killed, and delete what they left."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}-*-*"):
+        if Path(f"/proc/{folder.name.split('-')[2]}").exists():
+            continue
+        for process in folder.glob("process-*"):
+            with suppress(OSError):
+                if process.read_bytes() == Path(f"/proc/{process.name[8:]}/cmdline").read_bytes():
+                    os.killpg(int(process.name[8:]), signal.SIGKILL)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def free_port() -> int:
