@@ -39,7 +39,7 @@ class Killer(threading.Thread):
 
     def __init__(self, mesh: Mesh, *stages: str, workers: int, every_s: tuple[float, float]) -> None:
         super().__init__(daemon=True)
-        self.kills = 0
+        self.times: list[float] = []
         self._mesh, self._stages, self._every_s = mesh, stages, every_s
         self._fleet = [mesh.serve(*stages) for _ in range(workers)]
         self._chance, self._ended = random.Random(0), threading.Event()
@@ -48,9 +48,14 @@ class Killer(threading.Thread):
         while not self._ended.wait(self._chance.uniform(*self._every_s)):
             victim = self._chance.randrange(len(self._fleet))
             self._fleet[victim].send_signal(signal.SIGKILL)
+            self.times.append(time.monotonic())
             self._fleet[victim].wait()
             self._fleet[victim] = self._mesh.serve(*self._stages)
-            self.kills += 1
+
+    @property
+    def kills(self) -> int:
+        """How many were killed."""
+        return len(self.times)
 
     def end(self) -> None:
         self._ended.set()
@@ -142,6 +147,7 @@ def test_two_workers_with_the_same_message_make_one_result(mesh):
     announced = Announced(mesh)
     for _ in range(2):
         mesh.serve(*STAGES)
-    wanted = 2 * len(STAGES) * len(states)
-    eventually("both messages of each are done", lambda: sum(announced.counts.values()) >= wanted, within_s=90)
+    keys = [f"run.{state.run_id}.ingest.done" for state in states]
+    eventually("both messages of each are done", lambda: all(announced.counts[key] == 2 for key in keys), within_s=90)
+    eventually("all runs are done", lambda: all(map(done, states)), within_s=60)
     check_whole(mesh, states)
