@@ -13,6 +13,7 @@ from porelay_kit.runner.embedded import Outcome
 from porelay_kit.runner.state import RunState, stack_ref, start
 from porelay_kit.settings import Settings
 from porelay_kit.store.folder import FolderStore
+from porelay_schemas import planes as separate
 from porelay_schemas.plan import voxel_um as parse_voxel
 
 
@@ -36,6 +37,14 @@ def plan_names(context: click.Context, parameter: click.Parameter, incomplete: s
 @click.option("--set", "changes", multiple=True, metavar="STAGE.PARAM=VALUE", help="Change a parameter of the plan.")
 @click.option("--seed", type=int, help="Seed of everything that draws random numbers.")
 @click.option("--truth", type=click.Path(path_type=Path), help="Known labels of the same voxels, to state Dice.")
+@click.option(
+    "--plane",
+    "planes",
+    multiple=True,
+    metavar="AXIS=FILE",
+    help="For anisotropic training from separate images, STACK being those across z: y=FILE, images across y with rows "
+    "along z and columns along x; x=FILE, images across x with rows along z and columns along y.",
+)
 @click.option("--max-memory", metavar="SIZE", help="Peak memory of a stage, such as 4GiB.")
 @click.option("--workers", type=int, help="Threads of a stage.")
 @json_option
@@ -47,6 +56,7 @@ def run(
     changes: tuple[str, ...],
     seed: int | None,
     truth: Path | None,
+    planes: tuple[str, ...],
     max_memory: str | None,
     workers: int | None,
     as_json: bool,
@@ -58,7 +68,8 @@ def run(
     settings = Settings.from_env(home=home, max_memory_bytes=max_memory, workers=workers)
     chosen = planning.load(plan, changes, voxel_um=voxel_um, seed=seed)
     store = FolderStore(settings.home)
-    state = start(store, chosen, stack_ref(stack), stack_ref(truth) if truth else None)
+    across = {axis: stack_ref(Path(file)) for axis, file in separate.parse(planes).items()}
+    state = start(store, chosen, stack_ref(stack), stack_ref(truth) if truth else None, across)
     state.resume()
     with watcher(quiet=as_json) as watch:
         outcome = embedded.run(state, settings, watch)
