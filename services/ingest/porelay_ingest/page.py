@@ -112,7 +112,7 @@ def _blocks(account: Account, request: IngestRequest) -> list[Block]:
 
 
 def _plane_blocks(axis: PlaneAxis, plane: Account) -> list[Block]:
-    caption = f"The {words(axis)} as it was dropped: middle slice."
+    caption = f"{words(axis).capitalize()} as it was dropped: middle slice."
     return [
         Figure(file=f"plane_{axis}.png", caption=caption),
         *_judged(plane, f"plane {axis}"),

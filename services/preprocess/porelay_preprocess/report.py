@@ -39,7 +39,7 @@ def plane(
     named = zip(("before", "after"), volumes, strict=True)
     panels = [figures.plane_panel(when, volume, axis, names) for when, volume in named]
     figures.panels_png(bench.path(f"plane_{axis}.png"), panels, voxel_um=volumes[1].voxel_um[1:])
-    caption = f"The {words(axis)} before and after: {_outcome(*volumes)}"
+    caption = f"{words(axis).capitalize()} before and after: {_outcome(*volumes)}"
     blocks: list[Block] = [Figure(file=f"plane_{axis}.png", caption=caption, wide=True)]
     for number, step in enumerate(steps, 1):
         blocks += _told(bench, number, step, axis)

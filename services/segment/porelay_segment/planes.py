@@ -43,7 +43,7 @@ def _picture(bench: Bench, axis: PlaneAxis, plane: Segmented, phases: Sequence[P
     if plane.volume.kind == "grey":
         panels.insert(0, figures.plane_panel("grey levels", plane.volume, axis))
     figures.panels_png(bench.path(f"plane_{axis}.png"), panels, voxel_um=plane.volume.voxel_um[1:])
-    return Figure(file=f"plane_{axis}.png", caption=f"The {words(axis)}: middle slice", wide=True)
+    return Figure(file=f"plane_{axis}.png", caption=f"{words(axis).capitalize()}: middle slice", wide=True)
 
 
 def _fractions(images: Mapping[str, Segmented], phases: Sequence[Phase]) -> list[Block]:

@@ -72,7 +72,7 @@ def _pictures(bench: Bench, learner: "Learner", trained: "Trained", card: Card) 
     stacks, edge = learner.judge.images.stacks, 2 * learner.params.patch_edge
     for axis in _compared(learner, card):
         image = stacks[axis][len(stacks[axis]) // 2][:edge, :edge]
-        panels.append(figures.Panel(f"training data across {axis}", image, phases))
+        panels.append(figures.Panel(f"data across {axis}", image, phases))
     figures.panels_png(bench.path("slices.png"), panels, voxel_um=card.voxel_um[1:], columns=4)
     return Figure(file="slices.png", caption="Slices of a sample while training, and of the training data", wide=True)
 

@@ -61,7 +61,7 @@ def test_the_page_shows_each_plane_before_and_after(make_bench, request_of):
     page = json.loads(bench.path("section.json").read_text())
     captions = [block["caption"] for block in page["blocks"] if block["kind"] in ("figure", "table")]
     assert any(
-        caption.startswith("The plane y (slices across y, rows along z, columns along x) before and after: noise")
+        caption.startswith("Plane y (slices across y, rows along z, columns along x) before and after: noise")
         for caption in captions
     )
     assert "Step 1, intensity" in captions and "Plane x, step 1, intensity" in captions
