@@ -41,8 +41,8 @@ def common_voxel_um(own: Mapping[Axis, VoxelUm]) -> VoxelUm:
         if not np.allclose(list(edges.values()), first, rtol=SAME_PIXEL):
             told = " and ".join(f"{edge:g} um in the images across {axis}" for axis, edge in edges.items())
             raise BadInput(
-                f"slicegan-trainer: a pixel along {along} is {told}, wanted one size. Resample them to one voxel size "
-                "in preprocess (resample), or correct the size in the file."
+                f"slicegan-trainer: a pixel along {along} is {told}, wanted one size. Resample all to cubes in "
+                f"preprocess (resample: {{voxel_um: {first:g}}}), or correct the size in the file."
             )
         found[along] = first
     return found["z"], found["y"], found["x"]

@@ -125,7 +125,7 @@ def test_pixels_that_differ_along_a_shared_axis_are_refused_with_both_sizes(make
     text = refused(ask, put(edges={"x": (9.0, 0.3, 0.25)}), make_bench("slicegan-trainer"))
     assert text == (
         "slicegan-trainer: a pixel along y is 0.2 um in the images across z and 0.25 um in the images across x, wanted "
-        "one size. Resample them to one voxel size in preprocess (resample), or correct the size in the file."
+        "one size. Resample all to cubes in preprocess (resample: {voxel_um: 0.2}), or correct the size in the file."
     )
 
 
