@@ -17,7 +17,8 @@ Anything else that is raised is a defect: retried within the limit, then parked 
 An error text says what, got, wanted, fix; the last sentence is something the reader can do.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -67,6 +68,15 @@ class SliceOver(PorelayError):
 
 class Stopped(PorelayError):
     """The run was cancelled."""
+
+
+@contextmanager
+def within(where: str) -> Iterator[None]:
+    """Let the text of a permanent error begin with where it arose."""
+    try:
+        yield
+    except Permanent as error:
+        raise type(error)(f"{where}: {error}") from error
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

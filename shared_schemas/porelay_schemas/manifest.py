@@ -6,6 +6,7 @@ from pydantic import AwareDatetime, Field, JsonValue
 
 from porelay_schemas.base import Closed
 from porelay_schemas.messages import AnyRequest, AnyResult
+from porelay_schemas.planes import PlaneAxis
 from porelay_schemas.volumes import FileRef, Sha256, StackRef
 
 
@@ -42,6 +43,7 @@ class Run(Closed):
     run_id: str
     stack: StackRef
     truth: StackRef | None = None
+    planes: dict[PlaneAxis, StackRef] = {}
     plan: Sha256
     plan_name: str
     created: AwareDatetime

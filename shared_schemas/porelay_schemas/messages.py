@@ -10,6 +10,7 @@ from pydantic import Field
 
 from porelay_schemas.base import Closed, VoxelUm
 from porelay_schemas.plan import MethodCall, Phase
+from porelay_schemas.planes import PlaneAxis
 from porelay_schemas.volumes import ArtifactRef, FileRef, StackRef, VolumeRef
 
 RunId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,95}$")]
@@ -26,11 +27,16 @@ class Request(Closed):
 
 
 class IngestRequest(Request):
-    """Turn a dropped stack, and label stacks that describe the same voxels, into volumes."""
+    """Turn a dropped stack, labels of the same voxels, and separate images across the other axes into volumes.
+
+    `planes`, here and in what follows: images across y and x, where STACK has those across z alone. Each is treated
+    like the stack, in its own frame (`porelay_schemas.planes`); `voxel_um` is along the axes of the material.
+    """
 
     stage: Literal["ingest"] = "ingest"
     stack: StackRef
     truth: StackRef | None = None
+    planes: dict[PlaneAxis, StackRef] = {}
     voxel_um: VoxelUm | None = None
     stack_kind: Literal["grey", "labels"] = "grey"
 
@@ -41,6 +47,7 @@ class PreprocessRequest(Request):
     stage: Literal["preprocess"] = "preprocess"
     volume: VolumeRef
     truth: VolumeRef | None = None
+    planes: dict[PlaneAxis, VolumeRef] = {}
 
 
 class SegmentRequest(Request):
@@ -49,13 +56,15 @@ class SegmentRequest(Request):
     stage: Literal["segment"] = "segment"
     volume: VolumeRef
     truth: VolumeRef | None = None
+    planes: dict[PlaneAxis, VolumeRef] = {}
 
 
 class SliceganTrainerRequest(Request):
-    """Learn a generator from a volume."""
+    """Learn a generator from a volume; with `planes` from its slices across z and from theirs across y and x."""
 
     stage: Literal["slicegan-trainer"] = "slicegan-trainer"
     volume: VolumeRef
+    planes: dict[PlaneAxis, VolumeRef] = {}
 
 
 class SamplerRequest(Request):
@@ -104,6 +113,7 @@ class IngestResult(Result):
     stage: Literal["ingest"] = "ingest"
     volume: VolumeRef
     truth: VolumeRef | None = None
+    planes: dict[PlaneAxis, VolumeRef] = {}
     verdict: Literal["ok", "warn", "fail"] = "ok"
 
 
@@ -113,15 +123,17 @@ class PreprocessResult(Result):
     stage: Literal["preprocess"] = "preprocess"
     volume: VolumeRef
     truth: VolumeRef | None = None
+    planes: dict[PlaneAxis, VolumeRef] = {}
 
 
 class SegmentResult(Result):
-    """Where the labels lie; `fractions` is the volume fraction of each phase."""
+    """Where the labels lie; `fractions` is the volume fraction of each phase in `labels`."""
 
     stage: Literal["segment"] = "segment"
     labels: VolumeRef
     fractions: dict[str, float]
     dice: dict[str, float] | None = None
+    planes: dict[PlaneAxis, VolumeRef] = {}
 
 
 class SliceganTrainerResult(Result):

@@ -36,25 +36,29 @@ def request_for(stage: str, run: Run, plan: Plan, results: Results) -> m.AnyRequ
 
 def _ingest(common: dict[str, Any], run: Run, plan: Plan, fed_by: list[m.AnyResult]) -> m.IngestRequest:
     kind: Kind = "labels" if [call.method for call in _use(plan, "segment")] == ["labels"] else "grey"
-    return m.IngestRequest(**common, stack=run.stack, truth=run.truth, voxel_um=plan.voxel_um, stack_kind=kind)
+    return m.IngestRequest(
+        **common, stack=run.stack, truth=run.truth, planes=run.planes, voxel_um=plan.voxel_um, stack_kind=kind
+    )
 
 
 def _use(plan: Plan, stage: str) -> tuple[MethodCall, ...]:
     return plan.stages[stage].use if stage in plan.stages else ()
 
 
-def _with_truth(model: type) -> Callable[..., m.AnyRequest]:
+def _with_truth_and_planes(model: type) -> Callable[..., m.AnyRequest]:
     def build(common: dict[str, Any], run: Run, plan: Plan, fed_by: list[m.AnyResult]) -> m.AnyRequest:
         (source,) = fed_by
         assert isinstance(source, (m.IngestResult, m.PreprocessResult))
-        request: m.AnyRequest = model(**common, volume=source.volume, truth=source.truth)
+        request: m.AnyRequest = model(**common, volume=source.volume, truth=source.truth, planes=source.planes)
         return request
 
     return build
 
 
 def _trainer(common: dict[str, Any], run: Run, plan: Plan, fed_by: list[m.AnyResult]) -> m.SliceganTrainerRequest:
-    return m.SliceganTrainerRequest(**common, volume=_volume(fed_by[0]))
+    (source,) = fed_by
+    assert isinstance(source, (m.IngestResult, m.PreprocessResult, m.SegmentResult))
+    return m.SliceganTrainerRequest(**common, volume=_volume(source), planes=source.planes)
 
 
 def _sampler(common: dict[str, Any], run: Run, plan: Plan, fed_by: list[m.AnyResult]) -> m.SamplerRequest:
@@ -89,8 +93,8 @@ def _volume(result: m.AnyResult) -> VolumeRef:
 
 _BUILDERS: dict[str, Callable[..., m.AnyRequest]] = {
     "ingest": _ingest,
-    "preprocess": _with_truth(m.PreprocessRequest),
-    "segment": _with_truth(m.SegmentRequest),
+    "preprocess": _with_truth_and_planes(m.PreprocessRequest),
+    "segment": _with_truth_and_planes(m.SegmentRequest),
     "slicegan-trainer": _trainer,
     "sampler": _sampler,
     "metrics": _metrics,

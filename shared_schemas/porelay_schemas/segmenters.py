@@ -3,11 +3,12 @@
 A segmenter is a pure function `name(volume, phases, params) -> labels` of a whole array (z, y, x), usable in a
 notebook; labels are uint8 indices into `phases`. Its decorator says how it may be run on a volume larger than memory:
 
-    @segmenter(fit=..., apply=..., halo=...)
+    @segmenter(fit=..., apply=..., halo=..., places=...)
 
 `fit(source, phases, params) -> model` streams over the volume once or more and returns a small frozen model;
 `apply(block, model, params) -> labels` labels a block that has `halo` more voxels on each side. The labels must not
-depend on how the volume is cut into blocks. Nothing here imports NumPy.
+depend on how the volume is cut into blocks. `places(params)` tells whether the parameters mark places in the volume;
+such a call fits no other image. Nothing here imports NumPy.
 """
 
 from collections.abc import Callable, Sequence
@@ -62,6 +63,7 @@ class Segmenter:
     apply: Callable[["NDArray[Any]", Any, Any], "NDArray[Any]"]
     halo: Callable[[Any], Axis3]
     takes: Kind
+    places: Callable[[Any], bool]
 
 
 def segmenter(
@@ -70,6 +72,7 @@ def segmenter(
     apply: Callable[["NDArray[Any]", Any, Any], "NDArray[Any]"],
     halo: Halo = (0, 0, 0),
     takes: Kind = "grey",
+    places: Callable[[Any], bool] = lambda params: False,
 ) -> Callable[[F], F]:
     """Declare `f(volume, phases, params)`; its body is usually `return whole(f, volume, phases, params)`.
 
@@ -78,7 +81,7 @@ def segmenter(
 
     def declare(function: F) -> F:
         reach = halo if callable(halo) else lambda params: halo
-        function.segmenter = Segmenter(fit, apply, reach, takes)  # type: ignore[attr-defined]
+        function.segmenter = Segmenter(fit, apply, reach, takes, places)  # type: ignore[attr-defined]
         return function
 
     return declare

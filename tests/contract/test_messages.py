@@ -40,3 +40,12 @@ def test_an_unknown_field_and_another_version_are_refused(file):
     for wrong in ({"surprise": 1}, {"schema_version": 2}, {"stage": "polish"}):
         with pytest.raises(ValidationError):
             adapter(file.stem).validate_python(document | wrong)
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if '"planes"' in file.read_text()], ids=lambda file: file.stem)
+def test_a_message_without_planes_has_none_and_those_across_z_are_refused(file):
+    document = json.loads(file.read_text())
+    across = document.pop("planes")
+    assert adapter(file.stem).validate_python(document).planes == {}
+    with pytest.raises(ValidationError):
+        adapter(file.stem).validate_python(document | {"planes": {"z": across["y"]}})

@@ -39,13 +39,14 @@ class Checked:
         return self.entry().model_dump(mode="json") | {"check": self.name, "figures": dict(self.finding.figures)}
 
 
-def run_checks(calls: tuple[MethodCall, ...], sample: Sample, bench: Bench) -> list[Checked]:
-    """Run checks in the order of the plan; those that do not apply are left out."""
+def run_checks(calls: tuple[MethodCall, ...], sample: Sample, bench: Bench, folder: str = "qc") -> list[Checked]:
+    """Run checks in the order of the plan, with pictures in `folder`; those that do not apply are left out."""
     found = []
     for call in calls:
         finding: Finding | None = bench.bind(FAMILY, call)(sample)
         if finding is not None:
-            found.append(Checked(call.method, finding, _drawn(call.method, finding.picture, sample.voxel_um, bench)))
+            drawn = _drawn(f"{folder}/{call.method}", finding.picture, sample.voxel_um, bench)
+            found.append(Checked(call.method, finding, drawn))
     return found
 
 
@@ -58,7 +59,7 @@ def worst(checked: list[Checked]) -> Literal["ok", "warn", "fail"]:
 def _drawn(name: str, picture: Picture | None, voxel_um: VoxelUm, bench: Bench) -> str | None:
     if picture is None:
         return None
-    file = f"qc/{name}.{'svg' if isinstance(picture, Curves | Counts) else 'png'}"
+    file = f"{name}.{'svg' if isinstance(picture, Curves | Counts) else 'png'}"
     draw(bench.path(file), picture, voxel_um)
     return file
 

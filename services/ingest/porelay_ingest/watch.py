@@ -46,17 +46,20 @@ class Watch:
 
     def look(self, z0: int, slab: NDArray[Any], pool: ThreadPoolExecutor) -> None:
         """Take in the slices (n, y, x) of stored voxels from `z0` on."""
-        for kept in pool.map(self._slice, range(z0, z0 + len(slab)), slab):
-            if kept is not None:
-                self.floats.append(kept)
         wanted = self.planes_z[(self.planes_z >= z0) & (self.planes_z < z0 + len(slab))]
         self.planes += [middle(slab[z - z0], PLANE_SIDE).copy() for z in wanted]
         for start in range(0, len(slab), AT_ONCE):
-            self._compare(z0 + start, slab[start : start + AT_ONCE], pool)
+            some = slab[start : start + AT_ONCE]
+            self._compare(z0 + start, list(pool.map(self._seen, range(z0 + start, z0 + start + len(some)), some)), pool)
 
-    def _compare(self, z0: int, slab: NDArray[Any], pool: ThreadPoolExecutor) -> None:
-        thumbs = list(pool.map(thumb, slab))
-        self.digest[z0 : z0 + len(slab)] = [small.digest for small in thumbs]
+    def _seen(self, z: int, plane: NDArray[Any]) -> tuple[NDArray[Any] | None, Thumb]:
+        """Count and picture a slice in one go: its second reading comes from the processor's cache."""
+        return self._slice(z, plane), thumb(plane)
+
+    def _compare(self, z0: int, seen: list[tuple[NDArray[Any] | None, Thumb]], pool: ThreadPoolExecutor) -> None:
+        self.floats += [kept for kept, _ in seen if kept is not None]
+        thumbs = [small for _, small in seen]
+        self.digest[z0 : z0 + len(thumbs)] = [small.digest for small in thumbs]
         known = [self.before, *thumbs] if self.before else thumbs
         first = z0 + len(thumbs) - len(known) + 1
         for _ in pool.map(self._pair, range(first, z0 + len(thumbs)), pairwise(known)):

@@ -129,6 +129,11 @@ def notes(real: Measured, generated: Sequence[Measured]) -> list[str]:
             f"Few samples: {volumes} generated. The spread tells nothing yet about what a further sample would give; "
             f"draw at least {FEW_SAMPLES}, better 20."
         )
+    if flat(real):
+        found.append(
+            "The real volume is a single image. In a plane a material percolates less and conducts worse than in "
+            "space: compare volume fractions, correlations and chords with it, not connectivity or transport."
+        )
     sizes = sorted({prod(volume.volume.shape) for volume in (real, *generated)})
     if len(sizes) > 1:
         found.append(
@@ -140,6 +145,11 @@ def notes(real: Measured, generated: Sequence[Measured]) -> list[str]:
     return found + [
         note for volume, what in ((real, "real"), (generated[0], "generated")) for note in _window(volume, what)
     ]
+
+
+def flat(measured: Measured) -> bool:
+    """Return whether a volume is one voxel thick: a single image."""
+    return 1 in measured.volume.shape
 
 
 def _window(measured: Measured, what: str) -> list[str]:

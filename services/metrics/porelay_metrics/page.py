@@ -5,6 +5,7 @@ from statistics import median
 from porelay_kit.bench import Bench
 from porelay_kit.volumes import Volume
 from porelay_metrics import pictures, tables, words
+from porelay_metrics.comparison import flat
 from porelay_schemas.descriptors import Curve, Curves, Descriptors
 from porelay_schemas.section import Block, Section, Text
 
@@ -50,9 +51,12 @@ def headline(document: Descriptors) -> str:
     """Return the one sentence: how well generated matches real, or what the one volume is like."""
     if not document.comparison:
         return _alone(document)
+    names = {"volume_fraction": "volume fraction", "effective_diffusivity": "effective diffusivity"}
+    if document.real and flat(document.real):
+        del names["effective_diffusivity"]
     told = [
         f"{what} by {100 * middle:.1f} %"
-        for name, what in (("volume_fraction", "volume fraction"), ("effective_diffusivity", "effective diffusivity"))
+        for name, what in names.items()
         if (middle := _middle(document, name)) is not None
     ]
     count = len(document.generated)

@@ -122,13 +122,18 @@ def _pick(curves: Sequence[Curve], name: str, phase: str) -> list[Curve]:
 
 
 def slices(phases: Sequence[Phase], real: Volume | None, others: Sequence[Volume], bench: Bench) -> list[Figure]:
-    """Draw middle slices across z and x of the real and the first generated volumes, cut to one size."""
+    """Draw middle slices across z and x of the real and the first generated volumes, cut to one size.
+
+    A single image has no slice across x.
+    """
     volumes = [("real", real)] if real is not None else []
     volumes += [(f"generated {index + 1}", other) for index, other in enumerate(others[: PANELS - len(volumes) + 1])]
     made = []
     for axis, name in ((0, "z"), (2, "x")):
         images = [(title, _middle(volume, axis)) for title, volume in volumes]
         rows, columns = (min(image.shape[at] for _, image in images) for at in (0, 1))
+        if 1 in (rows, columns):
+            continue
         panels = [figures.Panel(title, _cut(image, rows, columns), phases=phases) for title, image in images]
         edges = [edge for other, edge in enumerate(volumes[0][1].voxel_um) if other != axis]
         file = f"slices_{name}.png"

@@ -14,6 +14,7 @@ from porelay_preprocess.noise import noise_of
 from porelay_schemas.filters import Facts, Series
 from porelay_schemas.frames import Source
 from porelay_schemas.plan import Phase
+from porelay_schemas.planes import PlaneAxis, words
 from porelay_schemas.section import Block, Cell, Figure, Gallery, Section, Table, Text
 
 
@@ -26,6 +27,23 @@ def section(bench: Bench, before: Volume, after: Volume, steps: Sequence[Step], 
         blocks += _told(bench, number, step)
     names = ", ".join(step.name for step in steps)
     return Section(title="Preprocessing", headline=f"{names}: {_outcome(before, after)}", blocks=tuple(blocks))
+
+
+def plane(
+    bench: Bench, axis: PlaneAxis, volumes: tuple[Volume, Volume], steps: Sequence[Step], phases: Sequence[Phase]
+) -> list[Block]:
+    """Return what there is to tell of a plane (volume before, volume after), drawing its pictures on the way."""
+    if not steps:
+        return []
+    names = phases if volumes[0].kind == "labels" else None
+    named = zip(("before", "after"), volumes, strict=True)
+    panels = [figures.plane_panel(when, volume, axis, names) for when, volume in named]
+    figures.panels_png(bench.path(f"plane_{axis}.png"), panels, voxel_um=volumes[1].voxel_um[1:])
+    caption = f"{words(axis).capitalize()} before and after: {_outcome(*volumes)}"
+    blocks: list[Block] = [Figure(file=f"plane_{axis}.png", caption=caption, wide=True)]
+    for number, step in enumerate(steps, 1):
+        blocks += _told(bench, number, step, axis)
+    return blocks
 
 
 def _outcome(before: Volume, after: Volume) -> str:
@@ -82,27 +100,31 @@ def _edges(volume: Source) -> str:
     return " x ".join(f"{edge:.4g}" for edge in volume.voxel_um)
 
 
-def _told(bench: Bench, number: int, step: Step) -> list[Block]:
+def _told(bench: Bench, number: int, step: Step, axis: PlaneAxis | None = None) -> list[Block]:
     if step.filter.tell is None:
         return []
     facts = step.filter.tell(step.before, step.after, step.model, step.params)
+    folder, title = (f"plane_{axis}/", f"Plane {axis}, step") if axis else ("", "Step")
+    file, caption = f"{folder}{number:02}-{step.name}", f"{title} {number}, {step.name}"
     if step.model is not None:
-        bench.write_json(f"{number:02}-{step.name}.json", step.model.model_dump(mode="json"))
+        bench.write_json(f"{file}.json", step.model.model_dump(mode="json"))
     notes = [Text(text=note) for note in facts.notes]
-    return [*_numbers(number, step, facts), *_curves(bench, number, step, facts), *notes]
+    return [*_numbers(facts, caption), *_curves(bench, facts, file, caption), *notes]
 
 
-def _numbers(number: int, step: Step, facts: Facts) -> list[Block]:
+def _numbers(facts: Facts, caption: str) -> list[Block]:
     rows = tuple(facts.numbers.items())
-    return [Table(caption=f"Step {number}, {step.name}", header=("", "value"), rows=rows)] if rows else []
+    return [Table(caption=caption, header=("", "value"), rows=rows)] if rows else []
 
 
-def _curves(bench: Bench, number: int, step: Step, facts: Facts) -> list[Block]:
+def _curves(bench: Bench, facts: Facts, file: str, caption: str) -> list[Block]:
     drawn: list[Block] = []
     for series in facts.series:
-        name = f"{number:02}-{step.name}-{_slug(series.title)}.svg"
+        if all(len(x) < 2 for x, _ in series.curves.values()):
+            continue  # of a single image there is no course along the stack
+        name = f"{file}-{_slug(series.title)}.svg"
         figures.curves_svg(bench.path(name), _lines(series), xlabel=series.xlabel, ylabel=series.ylabel)
-        drawn.append(Figure(file=name, caption=f"Step {number}, {step.name}: {series.title.lower()}"))
+        drawn.append(Figure(file=name, caption=f"{caption}: {series.title.lower()}"))
     return drawn
 
 

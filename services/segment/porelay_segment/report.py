@@ -45,7 +45,7 @@ class Page:
         """Return the page, drawing its pictures on the way."""
         blocks: list[Block] = [
             self._pictures(),
-            self._solid(),
+            *self._solid(),
             self._fractions(),
             *self._histogram(),
             *self._agreement(),
@@ -79,8 +79,10 @@ class Page:
         figures.ortho_png(self.bench.path("labels.png"), self.labels, voxel_um=edges, phases=self.phases)
         return Gallery(figures=(*drawn, Figure(file="labels.png", caption="Phases")))
 
-    def _solid(self) -> Gallery:
-        """Draw the labels in 3D: the whole box, then each phase alone."""
+    def _solid(self) -> list[Block]:
+        """Draw the labels in 3D: the whole box, then each phase alone. A single image has nothing to show in 3D."""
+        if self.labels.shape[0] == 1:
+            return []
         views: list[tuple[str, list[int] | None, str]] = [("phases.png", None, "All phases")]
         for label, phase in enumerate(self.phases):
             if self.tally.fractions[label] > 0:
@@ -88,7 +90,7 @@ class Page:
         thin, edges = thinned(self.labels)
         for file, shown, _ in views:
             figures.phases_png(self.bench.path(file), thin, phases=self.phases, voxel_um=edges, shown=shown)
-        return Gallery(figures=tuple(Figure(file=file, caption=caption) for file, _, caption in views))
+        return [Gallery(figures=tuple(Figure(file=file, caption=caption) for file, _, caption in views))]
 
     def _fractions(self) -> Table:
         header = ["phase", "volume fraction"]

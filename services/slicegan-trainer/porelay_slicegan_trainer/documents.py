@@ -1,6 +1,7 @@
 """What lies beside the weights: the card, and the history of the training. Nothing in it depends on the clock."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +12,7 @@ from porelay_nets.card import Card, Training, TrainingData
 from porelay_schemas.base import VoxelUm
 from porelay_schemas.errors import BadInput
 from porelay_schemas.plan import Phase
-from porelay_slicegan_trainer.data import PLANE
+from porelay_slicegan_trainer.data import AXES, PLANE, Axis
 from porelay_slicegan_trainer.methods.slicegan import SliceganParams
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Source:
     method: str
     phases: tuple[Phase, ...]
     voxel_um: VoxelUm
-    data: NDArray[Any]
+    data: NDArray[Any] | Mapping[Axis, NDArray[Any]]
     stopped_by: Literal["budget", "converged", "command"]
     threads: int
 
@@ -54,7 +55,6 @@ def generated_voxel_um(voxel_um: VoxelUm, params: SliceganParams) -> VoxelUm:
 
 def card(learner: "Learner", trained: "Trained", source: Source, weights_sha256: str) -> Card:
     """Return the card of a generator."""
-    z, y, x = source.data.shape
     reference = learner.judge.reference.fractions
     return Card(
         architecture=learner.architecture,
@@ -62,9 +62,9 @@ def card(learner: "Learner", trained: "Trained", source: Source, weights_sha256:
         voxel_um=source.voxel_um,
         weights_sha256=weights_sha256,
         data=TrainingData(
-            shape=(z, y, x),
-            dtype=str(source.data.dtype),
-            sha256=hashlib.sha256(np.ascontiguousarray(source.data).data).hexdigest(),
+            shape=None if isinstance(source.data, Mapping) else source.data.shape,
+            dtype=str(_arrays(source)[0].dtype),
+            sha256=_digest(_arrays(source)),
             fractions=dict(zip(class_names(source.phases, len(reference)), map(float, reference), strict=True)),
             window=learner.judge.images.window,
             warnings=tuple(f"{check.name}: {check.meaning}" for check in learner.judge.survey if check.verdict != "ok"),
@@ -82,6 +82,20 @@ def card(learner: "Learner", trained: "Trained", source: Source, weights_sha256:
         ),
         versions=versions(),
     )
+
+
+def _arrays(source: Source) -> list[NDArray[Any]]:
+    """Return the volume, or the images in the order of the axes they lie across."""
+    if isinstance(source.data, Mapping):
+        return [source.data[axis] for axis in AXES if axis in source.data]
+    return [source.data]
+
+
+def _digest(arrays: list[NDArray[Any]]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def class_names(phases: tuple[Phase, ...], count: int) -> list[str]:

@@ -1,5 +1,6 @@
 """What training takes at its peak, reckoned before anything is loaded."""
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 from porelay_nets import geometry
@@ -11,12 +12,13 @@ BASE = 500 * 2**20
 ITEM = {"uint8": 1, "uint16": 2, "float32": 4}
 
 
-def bytes_needed(volume: VolumeRef, outputs: int, params: SliceganParams) -> int:
+def bytes_needed(volumes: Iterable[VolumeRef], outputs: int, params: SliceganParams) -> int:
     """Return the bytes of the training data and what is measured on them, the networks, and a step's activations."""
     step = max(_generator_step(outputs, params), _critic_step(outputs, params), _comparison(outputs, params))
     # Weights, gradients, two moments, their average, the best, and what a checkpoint holds while it is written.
     weights = 10 * _generator_weights(outputs, params) + 7 * _critic_weights(outputs, params)
-    return BASE + (ITEM.get(volume.dtype, 8) + 2) * volume.voxels + 4 * (weights + step)
+    data = sum((ITEM.get(volume.dtype, 8) + 2) * volume.voxels for volume in volumes)
+    return BASE + data + 4 * (weights + step)
 
 
 def _generator_weights(outputs: int, params: SliceganParams) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 
 from porelay_kit import figures
 from porelay_kit.bench import Bench
-from porelay_nets.card import Card
+from porelay_nets.card import Axis, Card
 from porelay_schemas.section import Block, Cell, Checks, Figure, Gallery, Section, Table, Text
 from porelay_slicegan_trainer.documents import class_names
 from porelay_slicegan_trainer.methods.slicegan import SliceganParams
@@ -69,12 +69,19 @@ def _pictures(bench: Bench, learner: "Learner", trained: "Trained", card: Card) 
     window = None if phases else (0.0, 255.0)
     panels = [figures.Panel(f"step {step}", learner.pictures[step], phases, window=window) for step in chosen]
     panels.append(figures.Panel(f"exported (step {trained.step})", trained.verdict.picture, phases, window=window))
-    axis = learner.judge.images.directions[0]
-    stack = learner.judge.images.stacks[axis]
-    edge = 2 * learner.params.patch_edge
-    panels.append(figures.Panel("training data", stack[len(stack) // 2][:edge, :edge], phases))
+    stacks, edge = learner.judge.images.stacks, 2 * learner.params.patch_edge
+    for axis in _compared(learner, card):
+        image = stacks[axis][len(stacks[axis]) // 2][:edge, :edge]
+        panels.append(figures.Panel(f"data across {axis}", image, phases))
     figures.panels_png(bench.path("slices.png"), panels, voxel_um=card.voxel_um[1:], columns=4)
     return Figure(file="slices.png", caption="Slices of a sample while training, and of the training data", wide=True)
+
+
+def _compared(learner: "Learner", card: Card) -> tuple[Axis, ...]:
+    """Return the axes whose images are shown: all that differ, where their pixels have the proportions of the rest."""
+    cubes = len(set(card.voxel_um)) == 1
+    directions = learner.judge.images.directions
+    return directions if cubes and learner.params.mode == "anisotropic" else directions[:1]
 
 
 def _curves(bench: Bench, learner: "Learner") -> Block:

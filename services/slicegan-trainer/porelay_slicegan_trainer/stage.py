@@ -1,8 +1,6 @@
-"""Learn a generator from a volume, with checkpoints, until the budget, convergence or a command ends it."""
+"""Learn a generator from a volume, or from images across each axis, until budget, convergence or a command ends it."""
 
-from typing import TYPE_CHECKING, Any, Literal, cast
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Literal, cast
 
 from porelay_kit.bench import Bench
 from porelay_kit.plugins import Bound
@@ -10,7 +8,7 @@ from porelay_kit.tiles import require
 from porelay_schemas.errors import SliceOver, Stopped
 from porelay_schemas.messages import SliceganTrainerRequest, SliceganTrainerResult
 from porelay_schemas.plan import MethodCall
-from porelay_slicegan_trainer import checkpoints, documents, page
+from porelay_slicegan_trainer import checkpoints, cuts, documents, page
 from porelay_slicegan_trainer.memory import bytes_needed
 from porelay_slicegan_trainer.methods.slicegan import SliceganParams
 
@@ -27,11 +25,13 @@ def run(request: SliceganTrainerRequest, bench: Bench) -> SliceganTrainerResult:
 
     bound = bench.bind("trainer", request.use[0] if request.use else MethodCall(method="slicegan"))
     volume = bench.volume(request.volume)
+    planes = {axis: bench.volume(ref) for axis, ref in request.planes.items()}
     phases = request.phases if volume.kind == "labels" else ()
     params = cast(SliceganParams, bound.params)
-    voxel_um = documents.generated_voxel_um(volume.voxel_um, params)
-    require(bench, bytes_needed(volume.ref, len(phases) or 1, params), "training on this volume")
-    data = volume[:]
+    voxel_um = cuts.voxel_of(volume, planes, params)
+    needed = bytes_needed([volume.ref, *request.planes.values()], len(phases) or 1, params)
+    require(bench, needed, "training on this volume")
+    data = cuts.loaded(volume, planes)
     with reproducible(bench.workers):
         learner, stopped_by = learn(bound, data, len(phases) or None, bench)
         trained = learner.finish()
@@ -53,7 +53,7 @@ def run(request: SliceganTrainerRequest, bench: Bench) -> SliceganTrainerResult:
     )
 
 
-def learn(bound: Bound, data: NDArray[Any], phases: int | None, bench: Bench) -> "tuple[Learner, StoppedBy]":
+def learn(bound: Bound, data: cuts.Data, phases: int | None, bench: Bench) -> "tuple[Learner, StoppedBy]":
     """Train on, from the newest checkpoint if there is one; return the learner and what ended the training.
 
     Raises SliceOver, with a checkpoint kept, where the bench's slice of time is over and at least one step was made.

@@ -31,7 +31,7 @@ def test_a_secret_comes_from_a_file_and_is_never_printed(tmp_path):
     settings = Settings.from_env({"PORELAY_AMQP_URL_FILE": str(tmp_path / "url")})
     assert settings.amqp_url.get_secret_value() == "amqp://me:hidden@broker"
     assert "hidden" not in f"{settings} {settings!r} {settings.model_dump(mode='json')}"
-    with pytest.raises(BadInput, match="PORELAY_AMQP_URL_FILE.*cannot be read"):
+    with pytest.raises(BadInput, match=r"PORELAY_AMQP_URL_FILE.*cannot be read"):
         Settings.from_env({"PORELAY_AMQP_URL_FILE": str(tmp_path / "nothing")})
     with pytest.raises(BadInput, match="PORELAY_WORKERS_FILE is not a setting"):
         Settings.from_env({"PORELAY_WORKERS_FILE": "x"})

@@ -77,3 +77,10 @@ def test_few_samples_small_and_unequal_windows_are_told() -> None:
     assert "Windows of different size (64,000 and 1,000,000 voxels)" in notes
     assert "the shortest edge of the real volume, 10 µm, is 10 correlation lengths of pore (1 µm)" in notes
     assert "generated volume, 4 µm, is 4" in notes
+
+
+def test_a_single_image_is_no_measure_of_transport_in_space() -> None:
+    image = VolumeRef(prefix="p", name="n", kind="labels", shape=(1, 100, 100), dtype="uint8", voxel_um=(0.1, 0.1, 0.1))
+    found = " ".join(compare(Measured(volume=image, descriptors=()), [], [measured()], [[]]).notes)
+    assert "The real volume is a single image. In a plane a material percolates less and conducts worse" in found
+    assert "single image" not in " ".join(compare(measured(), [], [measured()], [[]]).notes)

@@ -95,6 +95,18 @@ def test_real_and_generated_are_measured_and_compared(
         assert bench.path(name).stat().st_size > 1000
 
 
+def test_a_single_real_image_is_measured_and_the_headline_compares_what_can_be_compared(
+    make_bench: Callable[..., Bench], put_volume: Callable[..., VolumeRef], medium: Callable[..., NDArray[np.uint8]]
+) -> None:
+    cube = (0.1, 0.1, 0.1)
+    real = put_volume(medium((20, 28, 30))[10:11], "labels", cube, key="b")
+    generated = put_volume(medium((20, 20, 20), 5), "labels", cube, key="c", stage="sampler")
+    bench = make_bench("metrics")
+    run(request(real, (generated,)), bench)
+    headline = read(bench)[2].headline
+    assert "volume fraction by" in headline and "diffusivity" not in headline
+
+
 def _files(section: Section) -> list[str]:
     figures = [block for block in section.blocks if block.kind == "figure"]
     return [figure.file for figure in figures] + [

@@ -15,6 +15,7 @@ from porelay_kit.runner import embedded
 from porelay_kit.runner.embedded import Outcome
 from porelay_kit.runner.state import RunState, stack_ref, start
 from porelay_kit.settings import Settings
+from porelay_schemas import planes as separate
 from porelay_schemas.plan import voxel_um as parse_voxel
 
 
@@ -49,6 +50,14 @@ def recipe_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @recipe_options
+@click.option(
+    "--plane",
+    "planes",
+    multiple=True,
+    metavar="AXIS=FILE",
+    help="For anisotropic training from separate images, STACK being those across z: y=FILE, images across y with rows "
+    "along z and columns along x; x=FILE, images across x with rows along z and columns along y.",
+)
 @home_option
 @click.option("--max-memory", metavar="SIZE", help="Peak memory of a stage, such as 4GiB.")
 @click.option("--workers", type=int, help="Threads of a stage.")
@@ -60,6 +69,7 @@ def run(
     changes: tuple[str, ...],
     seed: int | None,
     truth: Path | None,
+    planes: tuple[str, ...],
     home: Path | None,
     max_memory: str | None,
     workers: int | None,
@@ -75,7 +85,8 @@ def run(
     settings = Settings.from_env(home=home, max_memory_bytes=max_memory, workers=workers)
     chosen = planning.load(plan, changes, voxel_um=voxel_um, seed=seed)
     store = store_at(home)
-    state = start(store, chosen, stack_ref(stack), stack_ref(truth) if truth else None)
+    across = {axis: stack_ref(Path(file)) for axis, file in separate.parse(planes).items()}
+    state = start(store, chosen, stack_ref(stack), stack_ref(truth) if truth else None, across)
     state.resume()
     with watcher(quiet=as_json) as watch:
         outcome = embedded.run(state, settings, watch)

@@ -15,6 +15,7 @@ with Unicode ("µm⁻¹", "S₂"); "$" starts no formula.
 
 from porelay_kit.figures.bars import bars_svg
 from porelay_kit.figures.curves import Curve, curves_svg
+from porelay_kit.figures.cuts import plane_panel
 from porelay_kit.figures.histograms import counts_svg, histogram_svg
 from porelay_kit.figures.look import PALETTE
 from porelay_kit.figures.ortho import ortho_png
@@ -34,4 +35,5 @@ __all__ = [
     "ortho_png",
     "panels_png",
     "phases_png",
+    "plane_panel",
 ]

@@ -42,7 +42,8 @@ def _pairs(pairs: Iterable[tuple[str, object]]) -> Html:
 
 def _input(run: RunPage) -> list[tuple[str, object]]:
     pairs: list[tuple[str, object]] = []
-    for name, stack in (("stack", run.run.stack), ("truth", run.run.truth)):
+    planes = [(f"plane {axis}", stack) for axis, stack in run.run.planes.items()]
+    for name, stack in (("stack", run.run.stack), ("truth", run.run.truth), *planes):
         if stack:
             pairs += [(name, stack.name), (f"{name}, bytes", values.value(stack.size_bytes))]
             pairs += [(f"{name}, SHA-256", tag("code", stack.sha256))]

@@ -10,14 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 from pydantic import TypeAdapter
 
 from porelay_kit.store.base import Store
+from porelay_schemas import planes as separate
 from porelay_schemas.errors import BadInput, Permanent, nearest
 from porelay_schemas.manifest import Failure, Run
 from porelay_schemas.messages import AnyRequest, AnyResult
 from porelay_schemas.plan import Plan
+from porelay_schemas.planes import PlaneAxis
 from porelay_schemas.relay import in_order
 from porelay_schemas.route import STAGES
 from porelay_schemas.volumes import StackRef
@@ -176,28 +179,57 @@ def run_ids(store: Store) -> list[str]:
     return sorted({key.split("/")[1] for key in store.list("runs") if key.endswith("/run.json")})
 
 
-def start(store: Store, plan: Plan, stack: StackRef, truth: StackRef | None = None) -> RunState:
-    """Write down a run, unless it is there: the same stack under the same plan is the same run."""
+def start(
+    store: Store,
+    plan: Plan,
+    stack: StackRef,
+    truth: StackRef | None = None,
+    planes: Mapping[PlaneAxis, StackRef] = MappingProxyType({}),
+) -> RunState:
+    """Write down a run, unless it is there: the same drop under the same plan is the same run.
+
+    Raises BadInput where there are planes that the plan cannot learn from.
+    """
+    separate.check(plan, planes)
     digest = plan.digest()
     store.write_new(f"plans/{digest}.json", plan.model_dump_json(indent=1).encode())
-    run_id = run_id_for(plan, stack, truth)
+    run_id = run_id_for(plan, stack, truth, planes)
     state = RunState(store, run_id)
-    run = Run(run_id=run_id, stack=stack, truth=truth, plan=digest, plan_name=plan.name, created=datetime.now(UTC))
+    run = Run(
+        run_id=run_id,
+        stack=stack,
+        truth=truth,
+        planes=dict(planes),
+        plan=digest,
+        plan_name=plan.name,
+        created=datetime.now(UTC),
+    )
     if not store.write_new(f"{state.prefix}/run.json", run.model_dump_json(indent=1).encode()):
-        moved = state.run().model_copy(update={"stack": stack, "truth": truth})
+        moved = state.run().model_copy(update={"stack": stack, "truth": truth, "planes": dict(planes)})
         store.write(f"{state.prefix}/run.json", moved.model_dump_json(indent=1).encode())
     store.write(f"{state.prefix}/plan.json", plan.model_dump_json(indent=1).encode())
     return state
 
 
-def run_id_for(plan: Plan, stack: StackRef, truth: StackRef | None = None) -> str:
+def run_id_for(
+    plan: Plan,
+    stack: StackRef,
+    truth: StackRef | None = None,
+    planes: Mapping[PlaneAxis, StackRef] = MappingProxyType({}),
+) -> str:
     """Return the id of the run of a stack under a plan, whether it is there or not."""
-    return f"{_slug(stack.name)}-{plan.name}-{identity(plan, stack, truth)}"
+    return f"{_slug(stack.name)}-{plan.name}-{identity(plan, stack, truth, planes)}"
 
 
-def identity(plan: Plan, stack: StackRef, truth: StackRef | None = None) -> str:
-    """Return eight digits of a digest over all that makes a run what it is: stack, truth and plan."""
-    whole = "|".join([stack.sha256, truth.sha256 if truth else "", plan.digest()])
+def identity(
+    plan: Plan,
+    stack: StackRef,
+    truth: StackRef | None = None,
+    planes: Mapping[PlaneAxis, StackRef] = MappingProxyType({}),
+) -> str:
+    """Return eight digits of a digest over all that makes a run what it is: stack, truth, planes and plan."""
+    across = [f"{axis}={planes[axis].sha256}" for axis in sorted(planes)]
+    whole = "|".join([stack.sha256, truth.sha256 if truth else "", plan.digest(), *across])
     return hashlib.sha256(whole.encode()).hexdigest()[:8]
 
 

@@ -101,13 +101,18 @@ def _used(bound: Bound) -> UsedMethod:
 def content_key(request: AnyRequest, use: tuple[UsedMethod, ...]) -> str:
     """Return the SHA-256 over inputs, stage, methods, parameters and code version."""
     content = request.model_dump(mode="json", exclude=NOT_CONTENT)
-    for stack in ("stack", "truth"):
-        if isinstance(content.get(stack), dict) and "uri" in content[stack]:
-            content[stack] = {"sha256": content[stack]["sha256"], "suffix": content[stack]["name"].rpartition(".")[2]}
+    if request.stage == "ingest":
+        content |= {name: _dropped(content[name]) for name in ("stack", "truth")}
+        content["planes"] = {axis: _dropped(plane) for axis, plane in content["planes"].items()}
     content["use"] = [method.model_dump(mode="json") for method in use]
     content["code"] = [stage_code(request.stage), *_unasked(request.stage)]
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _dropped(stack: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return what of a dropped stack is content: not where it lies."""
+    return stack and {"sha256": stack["sha256"], "suffix": stack["name"].rpartition(".")[2]}
 
 
 def _unasked(stage: str) -> list[str]:

@@ -35,6 +35,9 @@ def slices(sample: Sample, *, params: SlicesParams) -> Finding:
     The difference of neighbours is 1 - correlation after alignment; its running median is what is usual. A jump is a
     sign of slices lost while milling, a near-double of a slice that was imaged twice.
     """
+    threshold = f"none (fails from {params.share:.0%} of the slices, or {params.run} in a row)"
+    if sample.shape[0] == 1 and not sample.missing:
+        return Finding(None, threshold, "info", "One slice: there are no neighbours to compare.")
     equal = doubles(sample.slices.digest, sample.slices.mean)
     near, jumps = outliers(sample.slices.similarity, params)
     near = [z for z in near if z not in equal]
@@ -44,7 +47,7 @@ def slices(sample: Sample, *, params: SlicesParams) -> Finding:
     z = np.arange(len(step))
     return Finding(
         value=f"{len(missing)} missing, {len(equal) + len(near)} doubled, {len(jumps)} jumps",
-        threshold=f"none (fails from {params.share:.0%} of the slices, or {params.run} in a row)",
+        threshold=threshold,
         verdict=verdict,
         meaning=_meaning(sample, missing, equal, near, jumps),
         picture=Curves((Line("to the slice before", z[1:], step[1:]),), "slice", "difference (1 − correlation)")

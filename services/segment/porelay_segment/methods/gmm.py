@@ -206,7 +206,7 @@ def likeliest(values: NDArray[np.float32], model: Components) -> NDArray[np.uint
     return out
 
 
-@segmenter(fit=learn, apply=label, halo=halo)
+@segmenter(fit=learn, apply=label, halo=halo, places=lambda params: bool(params.regions))
 def gmm(grey: NDArray[Any], phases: Sequence[Phase], params: GmmParams) -> NDArray[np.uint8]:
     """Give each voxel its likeliest phase under a Gaussian mixture, learned from marked boxes or from the volume alone.
 
