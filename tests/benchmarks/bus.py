@@ -3,14 +3,15 @@
     .venv/bin/python tests/benchmarks/bus.py [--runs 1000] [--hops 300]
 
 A hop is the time from the end of one stage's function to the beginning of the next one's: commit, result, request,
-publish with confirm, delivery, and looking for the committed key. The stages do nothing, the workers are real and share
-this process; the store is a folder. The broker's own publish + confirm, of a body as long, is measured in the same run.
-Start it alone, as root (RabbitMQ drops to its own user): two cores are soon busy.
+publish with confirm, delivery, and looking for the committed key. The stages do nothing; the workers are real, each
+in a process of its own; the store is a folder. The broker's own publish + confirm, of a body as long, is measured in
+the same run. Start it alone, as root (RabbitMQ drops to its own user): two cores are soon busy.
 """
 
 import argparse
 import itertools
 import json
+import multiprocessing
 import os
 import statistics
 import subprocess
@@ -20,6 +21,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from unittest.mock import patch
 
@@ -33,6 +36,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from servers.rabbit import RabbitServer
 
 from porelay_kit import planning
+from porelay_kit.bench import Bench
 from porelay_kit.broker.rabbit import RabbitBroker
 from porelay_kit.runner import worker
 from porelay_kit.runner.state import RunState, stack_ref, start
@@ -46,6 +50,7 @@ name: bus
 stages: {ingest: [], preprocess: [min_max], segment: [otsu]}
 phases: [{name: pore, colour: "#2b3a4a"}, {name: solid, colour: "#9fb4c7"}]
 """
+Mark = tuple[str, str, float]
 STAGES = ("ingest", "preprocess", "segment")
 MIB = 2**20
 
@@ -93,59 +98,66 @@ def publish_and_confirm(url: str, count: int) -> list[float]:
 
 def hop_times(url: str, home: Path, count: int) -> list[float]:
     """Return the seconds between stages of runs that go one after the other."""
-    marks: list[tuple[str, str, float]] = []
-    last = threading.Semaphore(0)
-
-    def mark(stage: str, what: str) -> None:
-        marks.append((stage, what, time.perf_counter()))
-        if (stage, what) == (STAGES[-1], "end"):
-            last.release()
-
-    with mesh(url, home, mark) as begin:
+    hops: list[float] = []
+    with mesh(url, home) as (begin, marks):
         for number in range(max(1, count // 2)):
             begin(number)
-            last.acquire()
-    pairs = itertools.pairwise(marks)
-    return [then - now for (_, what, now), (stage, _, then) in pairs if what == "end" and stage != STAGES[0]]
+            moments = [marks.get(timeout=60) for _ in range(2 * len(STAGES))]
+            seconds = {(stage, what): moment for stage, what, moment in moments}
+            hops.extend(seconds[after, "begin"] - seconds[stage, "end"] for stage, after in itertools.pairwise(STAGES))
+    return hops
 
 
 @contextmanager
-def mesh(url: str, home: Path, mark: Callable[[str, str], None]) -> Iterator[Callable[[int], RunState]]:
-    """Serve three stages that do nothing by workers in threads; yield what begins a run."""
+def mesh(url: str, home: Path) -> Iterator[tuple[Callable[[int], RunState], "Queue[Mark]"]]:
+    """Serve three stages that do nothing, each in a process; yield what begins a run, and where they tell the time."""
     home.mkdir()
-    settings = Settings(home=home, workers=1)
-    store, ended = FolderStore(home), threading.Event()
     (home / "bus.yaml").write_text(PLAN)
-    plan = planning.load(str(home / "bus.yaml"), voxel_um=(1, 1, 1))
-    brokers = [RabbitBroker(url) for _ in range(len(STAGES) + 1)]
-    workers = [worker.Worker((name,), one, store, settings) for name, one in zip(STAGES, brokers, strict=False)]
-    threads = [threading.Thread(target=one.work, args=(ended.is_set,)) for one in workers]
+    plan, store, broker = (
+        planning.load(str(home / "bus.yaml"), voxel_um=(1, 1, 1)),
+        FolderStore(home),
+        RabbitBroker(url),
+    )
+    context = multiprocessing.get_context("spawn")
+    marks, ended = context.Queue(), context.Event()
+    processes = [context.Process(target=serve, args=(stage, url, home, marks, ended)) for stage in STAGES]
+    for process in processes:
+        process.start()
+    for _ in processes:
+        marks.get(timeout=60)
 
     def begin(number: int) -> RunState:
         path = home / "stack.tif"
         tifffile.imwrite(path, np.full((2, 4, 4), number, np.uint32))
         state = start(store, plan, stack_ref(path))
-        worker.begin(state, brokers[-1])
+        worker.begin(state, broker)
         return state
 
-    with patch("porelay_kit.runner.step.stage_function", lambda stage: nothing(stage, mark)):
-        for thread in threads:
-            thread.start()
-        try:
-            yield begin
-        finally:
-            ended.set()
-            for thread in threads:
-                thread.join()
-            for broker in brokers:
-                broker.close()
+    try:
+        yield begin, marks
+    finally:
+        ended.set()
+        for process in processes:
+            process.join()
+        broker.close()
 
 
-def nothing(stage: str, mark: Callable[[str, str], None]) -> Callable[..., m.AnyResult]:
+def serve(stage: str, url: str, home: Path, marks: "Queue[Mark]", ended: Event) -> None:
+    """Be the worker of a stage that does nothing; the clock is one for all processes of a machine."""
+    broker = RabbitBroker(url)
+    one = worker.Worker((stage,), broker, FolderStore(home), Settings(home=home, workers=1))
+    marks.put((stage, "ready", time.perf_counter()))
+    with patch("porelay_kit.runner.step.stage_function", lambda name: nothing(name, marks)):
+        one.work(ended.is_set)
+    broker.close()
+    marks.cancel_join_thread()
+
+
+def nothing(stage: str, marks: "Queue[Mark]") -> Callable[..., m.AnyResult]:
     """Return a stage that gives its result at once."""
 
-    def run(request: m.AnyRequest, bench: object) -> m.AnyResult:
-        mark(stage, "begin")
+    def run(request: m.AnyRequest, bench: Bench) -> m.AnyResult:
+        began = time.perf_counter()
         common = {"run_id": request.run_id, "artifact": bench.artifact, "seconds": 0.0}
         volume = VolumeRef(
             prefix=bench.artifact.prefix, name="v.zarr", kind="grey", shape=(1, 1, 1), dtype="uint8", voxel_um=(1, 1, 1)
@@ -155,7 +167,8 @@ def nothing(stage: str, mark: Callable[[str, str], None]) -> Callable[..., m.Any
             made = m.SegmentResult(**common, labels=volume, fractions={})
         else:
             made = (m.IngestResult if stage == "ingest" else m.PreprocessResult)(**common, volume=volume)
-        mark(stage, "end")
+        marks.put((stage, "begin", began))
+        marks.put((stage, "end", time.perf_counter()))
         return made
 
     return run
@@ -169,7 +182,7 @@ def run_to_end(state: RunState) -> None:
 
 def queued_at_once(url: str, home: Path, runs: int) -> float:
     """Return the seconds from the first of so many requests, all queued at once, to the last result."""
-    with mesh(url, home, lambda stage, what: None) as begin:
+    with mesh(url, home) as (begin, _):
         began = time.perf_counter()
         states = [begin(number) for number in range(runs)]
         for state in states:

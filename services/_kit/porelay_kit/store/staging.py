@@ -12,8 +12,8 @@ _HOST = socket.gethostname()
 def staging(root: Path, prefix: str) -> Path:
     """Return a new folder below `root`; what killed workers of this machine left there for `prefix` goes."""
     name = prefix.replace("/", "-")
-    for left in root.glob(f"{name}@{_HOST}@*"):
-        if not _alive(int(left.name.split("@")[2])):
+    for left in root.iterdir():
+        if left.name.startswith(f"{name}@{_HOST}@") and not _alive(int(left.name.split("@")[2])):
             shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{name}@{_HOST}@{os.getpid()}@", dir=root))
     folder.chmod(0o755)
