@@ -254,6 +254,19 @@ def test_events_and_commands_reach_those_who_listen_for_them(bus):
     assert sorted(heard) == sorted((key, key.encode()) for key in wanted)
 
 
+def test_who_listens_at_once_hears_each_event_once(on_rabbit):
+    for _ in range(10):
+        heard = []
+        broker = on_rabbit.another()
+        broker.subscribe("run.", lambda *event, heard=heard: heard.append(event))
+        broker.emit("run.a.segment.done", b"1")
+        deadline = time.monotonic() + 5
+        while not heard and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.05)
+        assert heard == [("run.a.segment.done", b"1")]
+
+
 def test_closing_gives_back_what_is_held(bus):
     bus.broker.publish("segment", b"1")
     take(bus)

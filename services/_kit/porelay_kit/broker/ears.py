@@ -24,10 +24,11 @@ Listener = Callable[[str, bytes], None]
 
 @dataclass(eq=False)
 class _Wish:
-    """Somebody who listens; `heard` tells when the server knows."""
+    """Somebody who listens, and on which channel; `heard` tells when the server knows."""
 
     prefix: str
     listener: Listener
+    channel: Any = None
     heard: "Future[None]" = field(default_factory=Future)
 
 
@@ -123,8 +124,9 @@ class Ears:
 
     def _listen(self, wish: _Wish) -> None:
         channel = self._ear
-        if channel is None:
+        if channel is None or wish.channel is channel:  # who listens already would hear all twice
             return
+        wish.channel = channel
 
         def declared(frame: Any) -> None:
             name = frame.method.queue
