@@ -308,7 +308,7 @@ def test_a_cut_connection_is_made_again_and_what_was_held_comes_again(on_rabbit,
     broker.subscribe("run.", lambda key, body: heard.set())
     broker.publish("segment", b"1")
     delivery = take(on_rabbit)
-    rabbit.cut()
+    rabbit.cut(on_rabbit.url)
     again = broker.get(STAGES, 15)
     assert again.body == b"1" and again.redelivered
     with pytest.raises(KeyError):
@@ -342,7 +342,7 @@ def test_a_broker_that_stays_away_is_an_error_in_words_without_the_password(rabb
     bus = OnRabbit(rabbit)
     broker = bus.another(patience_s=1.0)
     broker._parameters.port = 1  # where nobody listens: it cannot come back
-    rabbit.cut()
+    rabbit.cut(bus.url, connections=2)
     with pytest.raises(BrokerUnavailable, match=r"no answer .*PORELAY_AMQP_URL") as caught:
         broker.publish("segment", b"1")
     assert "guest" not in str(caught.value)

@@ -80,10 +80,12 @@ class Rabbit:
         self.ask("DELETE", f"vhosts/{quote(vhost, safe='')}")
         self._make(vhost, Topology())
 
-    def cut(self) -> None:
-        """Close all connections, as a network that fails does."""
-        deadline = time.monotonic() + 20
-        while not (found := self.ask("GET", "connections").json()) and time.monotonic() < deadline:
+    def cut(self, url: str, *, connections: int = 1) -> None:
+        """Close so many connections to a virtual host, as a network that fails does."""
+        path = f"vhosts/{quote(urlsplit(url).path.lstrip('/'), safe='')}/connections"
+        deadline = time.monotonic() + 30
+        while len(found := self.ask("GET", path).json()) < connections:
+            assert time.monotonic() < deadline, f"{len(found)} connections, wanted {connections}"
             time.sleep(0.2)  # the list is some seconds old
         for connection in found:
             self.ask("DELETE", f"connections/{quote(connection['name'], safe='')}")
