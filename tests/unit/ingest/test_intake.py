@@ -477,6 +477,26 @@ def test_known_labels_beside_a_drop_go_with_it(inbox):
     assert request.truth is not None and request.truth.uri == f"{KEY}.truth.tif"
 
 
+def test_separate_images_beside_a_drop_go_with_it(inbox):
+    for axis in "yx":
+        quiet(inbox).drop(f"{KEY}.plane-{axis}.tif")
+    anisotropic = planning.load("electrode", ("slicegan-trainer.mode=anisotropic",))
+    inbox.drop(f"{KEY}.plan.yaml", planning.dump(anisotropic).encode())
+    inbox.drop(KEY, told=True)
+    inbox.turn()
+    (request,) = inbox.asked()
+    assert {axis: ref.uri for axis, ref in request.planes.items()} == {axis: f"{KEY}.plane-{axis}.tif" for axis in "yx"}
+
+
+def test_separate_images_that_the_plan_cannot_learn_from_reject_the_drop(inbox):
+    for axis in "yx":
+        quiet(inbox).drop(f"{KEY}.plane-{axis}.tif")
+    inbox.drop(KEY, told=True)
+    inbox.turn()
+    assert not inbox.asked()
+    assert "wanted 'anisotropic'" in inbox.rejection(KEY)
+
+
 def test_checksums_beside_a_drop_are_held_against_it(inbox):
     quiet(inbox).drop(KEY)
     digest = hashlib.sha256((inbox.store.home / KEY).read_bytes()).hexdigest()

@@ -47,9 +47,12 @@ def test_what_lies_beside_a_drop_belongs_to_it():
     beside = ["a.tif.plan.yaml", "a.tif.sha256", "a.tif.rejected.txt", "a.tif.again", "a.tif.truth.tif"]
     drop = only("electrode/a.tif", *(f"electrode/{name}" for name in beside))
     assert drop.plan_file and drop.sums and drop.rejected and drop.again
-    assert drop.truth_key == "inbox/electrode/a.tif.truth.tif"
+    assert drop.part_key(".truth") == "inbox/electrode/a.tif.truth.tif"
     folder = only("electrode/a.tif", "electrode/a.tif.truth/1.tif", "electrode/a.tif.truth/2.tif")
-    assert (folder.truth_key, len(folder.truth)) == ("inbox/electrode/a.tif.truth", 2)
+    assert (folder.part_key(".truth"), len(folder.parts[".truth"])) == ("inbox/electrode/a.tif.truth", 2)
+    planes = only("electrode/a.tif", "electrode/a.tif.plane-x.png", "electrode/a.tif.plane-y/1.tif")
+    assert planes.plane_axes == ("y", "x") and planes.part_key(".truth") is None
+    assert planes.part_key(".plane-y") == "inbox/electrode/a.tif.plane-y"
 
 
 def test_what_lies_beside_nothing_is_no_drop():

@@ -31,7 +31,7 @@ def inbox(store) -> dict[str, bytes]:
     return {key.removeprefix("inbox/forked/"): store.read(key) for key in store.list("inbox")}
 
 
-def taken(store, forked, key: str, truth: str | None = None):
+def taken(store, forked, key: str, truth: str | None = None, planes=()):
     """Do what the intake does with a file: start its run from what lies in the inbox."""
 
     def ref(key: str) -> StackRef:
@@ -40,7 +40,8 @@ def taken(store, forked, key: str, truth: str | None = None):
         return StackRef(uri=key, name=key.rpartition("/")[2], sha256=digest, size_bytes=len(data))
 
     plan = planning.parse(store.read(f"{key}.plan.yaml").decode(), "sidecar")
-    return start(store, plan, ref(key), ref(truth) if truth else None)
+    across = {axis: ref(f"{key}.plane-{axis}.tif") for axis in planes}
+    return start(store, plan, ref(key), ref(truth) if truth else None, across)
 
 
 def test_a_stack_lies_in_the_inbox_with_its_plan_and_checksums(lonely, store, files):
@@ -59,6 +60,27 @@ def test_the_run_that_is_printed_is_the_one_that_the_intake_makes_of_the_drop(lo
     state = taken(store, forked, answer["drop"], f"{answer['drop']}.truth.tif")
     assert answer["run_id"] == state.run_id
     assert state.plan().stages["preprocess"].use[0].params["sigma_voxels"] == [2.0, 2.0, 2.0] and state.plan().seed == 7
+
+
+def test_separate_images_across_y_and_x_go_with_the_stack_and_make_the_run(lonely, store, files, forked):
+    for axis in "yx":
+        (files / f"{axis}.tif").write_bytes(f"plane {axis}".encode())
+    words = ("submit", files / "my scan.tif", "--plan", "electrode-quick", "--voxel-um", 0.05)
+    across = ("--plane", f"y={files / 'y.tif'}", "--plane", f"x={files / 'x.tif'}")
+    answer = lonely.json(*words, "--set", "slicegan-trainer.mode=anisotropic", *across)
+    state = taken(store, forked, answer["drop"], planes="yx")
+    assert answer["run_id"] == state.run_id
+    assert {axis: ref.name for axis, ref in state.run().planes.items()} == {
+        "y": "my_scan.tif.plane-y.tif",
+        "x": "my_scan.tif.plane-x.tif",
+    }
+
+
+def test_separate_images_that_the_plan_cannot_learn_from_are_refused_before_anything_is_sent(lonely, store, files):
+    words = ("submit", files / "my scan.tif", "--plan", "electrode-quick", "--plane", f"y={files / 'truth.tif'}")
+    refused = lonely(*words)
+    assert isinstance(refused.exception, BadInput) and "none across x" in str(refused.exception)
+    assert not list(store.list("inbox"))
 
 
 @pytest.mark.parametrize("name", planning.shipped())
@@ -143,6 +165,7 @@ def test_a_users_file_name_becomes_a_plain_name_that_is_no_companions(name, key)
 
 def test_what_lies_beside_a_drop_is_told_from_drops():
     beside = ["s.tif.plan.yaml", "s.tif.truth.tif", "s.tif.truth", "s.tif.sha256", "s.tif.rejected.txt", "s.tif.again"]
+    beside += ["s.tif.plane-y.tif", "s.tif.plane-x"]
     assert {drops.companion_of(name) for name in beside} == {"s.tif"}
     assert drops.companion_of("s.tif") is None
 

@@ -38,11 +38,19 @@ _RECIPE = (
     click.option("--set", "changes", multiple=True, metavar="STAGE.PARAM=VALUE", help="Change a parameter."),
     click.option("--seed", type=int, help="Seed of everything that draws random numbers."),
     click.option("--truth", type=click.Path(path_type=Path), help="Known labels of the same voxels, to state Dice."),
+    click.option(
+        "--plane",
+        "planes",
+        multiple=True,
+        metavar="AXIS=FILE",
+        help="For anisotropic training from separate images, STACK being those across z: y=FILE, images across y with "
+        "rows along z and columns along x; x=FILE, images across x with rows along z and columns along y.",
+    ),
 )
 
 
 def recipe_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the stack, the plan and its changes, and the truth."""
+    """Add the stack, the plan and its changes, the truth and the planes."""
     for option in reversed(_RECIPE):
         function = option(function)
     return function
@@ -50,14 +58,6 @@ def recipe_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @recipe_options
-@click.option(
-    "--plane",
-    "planes",
-    multiple=True,
-    metavar="AXIS=FILE",
-    help="For anisotropic training from separate images, STACK being those across z: y=FILE, images across y with rows "
-    "along z and columns along x; x=FILE, images across x with rows along z and columns along y.",
-)
 @home_option
 @click.option("--max-memory", metavar="SIZE", help="Peak memory of a stage, such as 4GiB.")
 @click.option("--workers", type=int, help="Threads of a stage.")

@@ -19,6 +19,7 @@ from porelay_kit.runner.state import RunState
 from porelay_kit.runner.uploads import Drop, drop_of, put
 from porelay_kit.settings import Settings
 from porelay_kit.store.base import Store
+from porelay_schemas import planes as separate
 from porelay_schemas.errors import BadInput, Retryable
 from porelay_schemas.intake import Intake, intake_key
 
@@ -48,6 +49,7 @@ def submit(
     changes: tuple[str, ...],
     seed: int | None,
     truth: Path | None,
+    planes: tuple[str, ...],
     wait: bool,
     home: Path | None,
     as_json: bool,
@@ -60,9 +62,9 @@ def submit(
     """
     chosen = planning.load(plan, changes, voxel_um=voxel_um, seed=seed)
     store = _inbox_of(home)
-    drop = drop_of(chosen, stack, truth)
+    drop = drop_of(chosen, stack, truth, {axis: Path(file) for axis, file in separate.parse(planes).items()})
     if not as_json:
-        size = drop.stack.ref.size_bytes + (drop.truth.ref.size_bytes if drop.truth else 0)
+        size = drop.stack.ref.size_bytes + sum(image.ref.size_bytes for image in drop.beside)
         click.echo(f"{drop.stack.path} -> {store.url}/{drop.folder} ({size / 1e6:,.1f} MB)", err=True)
     drop, new = put(store, drop)
     state = RunState(store, drop.run_id)

@@ -1,9 +1,10 @@
 """Drops: a stack in `inbox/<plan>/`, and what lies beside it.
 
 What belongs to the drop `stack.tif` is called `stack.tif.<something>`: its plan (`.plan.yaml`), known labels of the
-same voxels (`.truth.tif`, or a folder `.truth/`), checksums (`.sha256`, as `sha256sum` writes them), why it was
-rejected (`.rejected.txt`), and the wish that it be looked at again (`.again`). The drop itself is written last; of a
-folder of slices the marker `_complete.json`.
+same voxels (`.truth.tif`, or a folder `.truth/`), separate images across y and x for anisotropic training
+(`.plane-y.tif`, `.plane-x.tif`, or folders), checksums (`.sha256`, as `sha256sum` writes them), why it was rejected
+(`.rejected.txt`), and the wish that it be looked at again (`.again`). The drop itself is written last; of a folder of
+slices the marker `_complete.json`.
 """
 
 import hashlib
@@ -15,9 +16,12 @@ from porelay_schemas.errors import BadInput
 
 INBOX = "inbox"
 COMPLETE = "_complete.json"
-PLAN, TRUTH, SUMS, REJECTED, AGAIN = ".plan.yaml", ".truth", ".sha256", ".rejected.txt", ".again"
+PLAN, SUMS, REJECTED, AGAIN = ".plan.yaml", ".sha256", ".rejected.txt", ".again"
+TRUTH, PLANE = ".truth", ".plane-"
 
-_COMPANION = re.compile(r"^(?P<drop>.+?)(\.plan\.yaml|\.sha256|\.rejected\.txt|\.again|\.truth(\.[A-Za-z0-9.]+)?)$")
+_COMPANION = re.compile(
+    r"^(?P<drop>.+?)(\.plan\.yaml|\.sha256|\.rejected\.txt|\.again|\.(truth|plane-[yx])(\.[A-Za-z0-9.]+)?)$"
+)
 _LONGEST = 100
 
 
@@ -42,10 +46,10 @@ def with_identity(name: str, identity: str) -> str:
     return f"{stem}-{identity}{dot}{suffix}"
 
 
-def truth_name(name: str, file_name: str) -> str:
-    """Return the name of the truth of a drop: `stack.tif.truth.tif`; that of a folder of slices has no suffix."""
+def part_name(name: str, part: str, file_name: str) -> str:
+    """Return the name of a drop's truth or plane: `stack.tif.truth.tif`; that of a folder of slices has no suffix."""
     suffix = re.sub(r"[^A-Za-z0-9.]", "", file_name.partition(".")[2])
-    return f"{name}{TRUTH}.{suffix}" if suffix else f"{name}{TRUTH}"
+    return f"{name}{part}.{suffix}" if suffix else f"{name}{part}"
 
 
 def digest(data: bytes) -> str:

@@ -1,7 +1,8 @@
 """Putting a stack into the inbox: under a name that nobody else has, what belongs to it first, the stack last."""
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from porelay_kit import planning
@@ -10,6 +11,7 @@ from porelay_kit.runner.state import RunState, content_files, file_digest, folde
 from porelay_kit.store.base import Store
 from porelay_schemas.errors import BadInput
 from porelay_schemas.plan import Plan
+from porelay_schemas.planes import PlaneAxis, check
 from porelay_schemas.volumes import StackRef
 
 SENDERS = 8
@@ -67,11 +69,22 @@ class Drop:
     plan: Plan
     stack: Upload
     truth: Upload | None = None
+    planes: Mapping[PlaneAxis, Upload] = field(default_factory=dict)
 
     @property
     def identity(self) -> str:
         """What tells it from others of its name."""
-        return identity(self.plan, self.stack.ref, self.truth.ref if self.truth else None)
+        return identity(self.plan, *self._refs)
+
+    @property
+    def _refs(self) -> tuple[StackRef, StackRef | None, dict[PlaneAxis, StackRef]]:
+        planes = {axis: plane.ref for axis, plane in self.planes.items()}
+        return self.stack.ref, self.truth.ref if self.truth else None, planes
+
+    @property
+    def beside(self) -> tuple[Upload, ...]:
+        """The images that lie beside the stack."""
+        return (*([self.truth] if self.truth else []), *self.planes.values())
 
     @property
     def folder(self) -> str:
@@ -86,12 +99,14 @@ class Drop:
     @property
     def run_id(self) -> str:
         """The run that the intake makes of it."""
-        return run_id_for(self.plan, self.stack.ref, self.truth.ref if self.truth else None)
+        return run_id_for(self.plan, *self._refs)
 
     @property
     def claim(self) -> bytes:
         """The checksums of all of it: who writes them first has the name."""
-        sums = self.stack.sums() | (self.truth.sums() if self.truth else {})
+        sums = self.stack.sums()
+        for image in self.beside:
+            sums |= image.sums()
         sums[self.stack.name + drops.PLAN] = drops.digest(self.recipe)
         return drops.sums_text(sums).encode()
 
@@ -102,14 +117,21 @@ class Drop:
 
     def called(self, name: str) -> "Drop":
         """Return the same under another name."""
-        truth = self.truth and replace(self.truth, name=drops.truth_name(name, self.truth.path.name))
-        return replace(self, stack=replace(self.stack, name=name), truth=truth)
+        truth = self.truth and replace(self.truth, name=drops.part_name(name, drops.TRUTH, self.truth.path.name))
+        planes = {
+            axis: replace(plane, name=drops.part_name(name, drops.PLANE + axis, plane.path.name))
+            for axis, plane in self.planes.items()
+        }
+        return replace(self, stack=replace(self.stack, name=name), truth=truth, planes=planes)
 
 
-def drop_of(plan: Plan, stack: Path, truth: Path | None) -> Drop:
-    """Look at the files of a drop; raise BadInput where they cannot be read or hold nothing."""
+def drop_of(plan: Plan, stack: Path, truth: Path | None, planes: Mapping[PlaneAxis, Path] | None = None) -> Drop:
+    """Look at the files of a drop; raise BadInput where they cannot be read or hold nothing, or do not fit the plan."""
+    planes = planes or {}
+    check(plan, planes)
     name = drops.key_name(stack.expanduser().resolve().name)
-    drop = Drop(plan, Upload.of(stack, name), Upload.of(truth, drops.truth_name(name, truth.name)) if truth else None)
+    images = {axis: Upload.of(path, "") for axis, path in planes.items()}
+    drop = Drop(plan, Upload.of(stack, name), Upload.of(truth, "") if truth else None, images).called(name)
     if not drop.stack.ref.size_bytes:
         raise BadInput(f"stack {str(stack)!r}: 0 bytes, wanted an image stack. Check that it was written to its end.")
     return drop
@@ -162,10 +184,10 @@ def _there(store: Store, drop: Drop) -> dict[str, int]:
 
 
 def _upload(store: Store, drop: Drop, there: dict[str, int]) -> None:
-    """Write truth, plan and stack, in this order; the stack's last object says that all of it is there."""
+    """Write what lies beside it, the plan, the stack, in this order; its last object says that all of it is there."""
     store.delete(drop.key + drops.REJECTED)
-    if drop.truth:
-        _send(store, drop.folder, drop.truth, there)
+    for image in drop.beside:
+        _send(store, drop.folder, image, there)
     store.write(drop.key + drops.PLAN, drop.recipe)
     _send(store, drop.folder, drop.stack, there)
 

@@ -8,13 +8,17 @@ inbox/anything/stack.tif             wants a plan beside it: inbox/anything/stac
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 
-from porelay_kit.runner.drops import AGAIN, INBOX, PLAN, REJECTED, SUMS, companion_of
+from porelay_kit.runner.drops import AGAIN, INBOX, PLAN, PLANE, REJECTED, SUMS, TRUTH, companion_of
 from porelay_kit.store.base import ObjectInfo
+from porelay_schemas.planes import PLANE_AXES, PlaneAxis
 
 DEFAULT_PLAN = "electrode"
+PARTS = (TRUTH, *(PLANE + axis for axis in PLANE_AXES))
+"""Images that may lie beside a stack, files or folders, by the suffix of their names."""
+
 ROLES = {PLAN: "plan_file", SUMS: "sums", REJECTED: "rejected", AGAIN: "again"}
 
 
@@ -22,14 +26,14 @@ ROLES = {PLAN: "plan_file", SUMS: "sums", REJECTED: "rejected", AGAIN: "again"}
 class Drop:
     """A stack in the inbox: `key` is that of its file or folder, `plan` the name by its place, never yet looked up.
 
-    `objects` are the file, or all below the folder, sorted by key; `truth` likewise. `plan_file`, `sums`, `rejected`
-    and `again` are the companions of those names.
+    `objects` are the file, or all below the folder, sorted by key; `parts` likewise, by the suffix of the images that
+    lie beside. `plan_file`, `sums`, `rejected` and `again` are the companions of those names.
     """
 
     key: str
     plan: str
     objects: tuple[ObjectInfo, ...]
-    truth: tuple[ObjectInfo, ...] = ()
+    parts: Mapping[str, tuple[ObjectInfo, ...]] = field(default_factory=dict)
     plan_file: ObjectInfo | None = None
     sums: ObjectInfo | None = None
     rejected: ObjectInfo | None = None
@@ -45,13 +49,17 @@ class Drop:
         """Whether it is a folder of slices."""
         return self.objects[0].key != self.key
 
-    @property
-    def truth_key(self) -> str | None:
-        """Key of the known labels' file or folder, None where there are none."""
-        if not self.truth:
+    def part_key(self, part: str) -> str | None:
+        """Return the key of the file or folder of an image beside the stack, None where there is none."""
+        if part not in self.parts:
             return None
         parent = self.key.rpartition("/")[0]
-        return f"{parent}/{self.truth[0].key.removeprefix(parent + '/').partition('/')[0]}"
+        return f"{parent}/{self.parts[part][0].key.removeprefix(parent + '/').partition('/')[0]}"
+
+    @property
+    def plane_axes(self) -> tuple[PlaneAxis, ...]:
+        """The axes across which separate images lie beside the stack."""
+        return tuple(axis for axis in PLANE_AXES if PLANE + axis in self.parts)
 
     @property
     def names(self) -> dict[str, ObjectInfo]:
@@ -61,7 +69,8 @@ class Drop:
     @property
     def version(self) -> str:
         """A digest of what makes this drop: names, sizes and etags of all but the intake's own companions."""
-        made_of = [*self.objects, *self.truth, *filter(None, (self.plan_file, self.sums))]
+        beside = [item for part in self.parts.values() for item in part]
+        made_of = [*self.objects, *beside, *filter(None, (self.plan_file, self.sums))]
         lines = [f"{item.key}\t{item.size_bytes}\t{item.etag}" for item in made_of]
         return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
@@ -114,19 +123,20 @@ def _place(key: str, plans: Collection[str], beside: set[str]) -> tuple[str, str
     owner = companion_of(name)
     if owner is None:
         return "/".join(parts[:depth]), "objects"
-    role = next((role for suffix, role in ROLES.items() if name == owner + suffix), "truth")
+    rest = name.removeprefix(owner)
+    role = ROLES.get(rest) or next(part for part in PARTS if rest == part or rest.startswith(part + "."))
     return "/".join([*parts[: depth - 1], owner]), role
 
 
 def _drop(key: str, roles: dict[str, list[ObjectInfo]]) -> Drop:
-    parts = key.split("/")
-    plan = parts[1] if len(parts) > 2 else DEFAULT_PLAN
+    places = key.split("/")
+    plan = places[1] if len(places) > 2 else DEFAULT_PLAN
     objects = sorted(roles["objects"], key=lambda item: item.key)
     if objects[0].key == key:  # an object of the folder's own name is what some clients make of a folder
         objects = objects[1:] if len(objects) > 1 and not objects[0].size_bytes else objects[:1]
     alone = {role: roles[role][0] for role in ROLES.values() if role in roles}
-    truth = tuple(sorted(roles.get("truth", ()), key=lambda item: item.key))
-    return Drop(key, plan, tuple(objects), truth, **alone)
+    parts = {part: tuple(sorted(roles[part], key=lambda item: item.key)) for part in PARTS if part in roles}
+    return Drop(key, plan, tuple(objects), parts, **alone)
 
 
 def _without_plan(drops: list[Drop], plans: Collection[str]) -> list[Drop]:

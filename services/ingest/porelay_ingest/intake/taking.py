@@ -49,11 +49,10 @@ class Taker:
         sums = self._sums(drop)
         told = self.told(drop)
         stack = self._content(drop.key, folder=drop.folder, sums=sums, told=told.marker)
-        truth_key, truth = drop.truth_key, None
-        if truth_key:
-            truth = self._content(truth_key, folder=drop.truth[0].key != truth_key, sums=sums)
-        known = self.store.exists(f"runs/{run_id_for(plan, stack, truth)}/run.json")
-        state = start(self.store, plan, stack, truth)
+        truth = self._beside(drop, names.TRUTH, sums)
+        planes = {axis: ref for axis in drop.plane_axes if (ref := self._beside(drop, names.PLANE + axis, sums))}
+        known = self.store.exists(f"runs/{run_id_for(plan, stack, truth, planes)}/run.json")
+        state = start(self.store, plan, stack, truth, planes)
         self._ask(state, again=drop.again is not None, known=known)
         return state
 
@@ -64,6 +63,11 @@ class Taker:
             take_up(state, self.broker)
         elif "ingest" not in state.notes().done:
             begin(state, self.broker)
+
+    def _beside(self, drop: Drop, part: str, sums: dict[str, str]) -> StackRef | None:
+        """Fetch an image that lies beside a stack, None where there is none."""
+        key = drop.part_key(part)
+        return self._content(key, folder=drop.parts[part][0].key != key, sums=sums) if key else None
 
     def _content(self, key: str, *, folder: bool, sums: dict[str, str], told: Marker | None = None) -> StackRef:
         """Fetch a file or folder, check it and return its reference."""
