@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -24,6 +23,7 @@ from minio.credentials import Credentials
 from minio.deleteobjects import DeleteObject
 from minio.notificationconfig import NotificationConfig, TopicConfig
 from minio.signer import sign_v4_s3
+from servers import free_port
 
 FOLDER = "porelay-ceph"
 START_S = 60
@@ -300,13 +300,6 @@ class CephServer(S3Server):
             if time.monotonic() > end:
                 raise TimeoutError(f"waited {START_S} s for {what}; logs: {self.folder / 'log'}")
             time.sleep(0.2)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def _named(item: object) -> DeleteObject:

@@ -21,6 +21,7 @@ from urllib.parse import quote, urlsplit
 import pika
 import pytest
 import urllib3
+from servers import free_port
 
 from porelay_kit.broker.base import RETRY_LADDER_S
 from porelay_kit.broker.topology import Topology, version_of
@@ -262,13 +263,6 @@ def _sweep() -> None:
                 if process.read_bytes() == Path(f"/proc/{process.name[8:]}/cmdline").read_bytes():
                     os.killpg(int(process.name[8:]), signal.SIGKILL)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

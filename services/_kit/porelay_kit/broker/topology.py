@@ -77,11 +77,6 @@ def queue_of(stage: str) -> str:
     return f"{stage}.v1"
 
 
-def stage_of(queue: str) -> str:
-    """Return the stage of a work queue."""
-    return queue.removesuffix(".v1")
-
-
 def dead_of(stage: str) -> str:
     """Return the queue of a stage's dead letters."""
     return f"dlq.{stage}.v1"
