@@ -22,6 +22,11 @@ def ready(plan: Plan, done: Container[str]) -> list[str]:
     return [name for name in in_order(open_stages) if all(feeder in done for feeder in plan.feeders(name))]
 
 
+def fed_alone(plan: Plan, stage: str) -> list[str]:
+    """Return the stages, in route order, that need the result of this stage and no other's."""
+    return in_order([name for name in plan.stages if plan.feeders(name) == (stage,)])
+
+
 def in_order(names: list[str]) -> list[str]:
     """Sort stages as the route has them."""
     return [name for name in STAGES if name in names]

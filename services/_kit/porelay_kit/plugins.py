@@ -80,6 +80,7 @@ class Method:
         return f"{name} {' '.join(_digest(package) for package in packages)}"
 
 
+@cache
 def params_of(function: Callable[..., Any]) -> type[Params]:
     """Return the annotation of `function`'s argument `params`; a method without one takes none."""
     parameter = inspect.signature(function).parameters.get("params")

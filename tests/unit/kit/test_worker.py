@@ -200,21 +200,54 @@ def make_request(state: RunState, stage: str) -> bytes:
     return relay.request_for(stage, state.run(), state.plan(), state.results()).model_dump_json().encode()
 
 
-def test_the_store_has_a_result_before_the_next_stage_is_asked_and_the_message_goes_last(
-    make_run, make_worker, broker, stages, monkeypatch
+def test_an_artifact_is_committed_before_the_next_stage_is_asked_and_the_message_goes_last(
+    make_run, make_worker, broker, stages, monkeypatch, store
 ):
     state, order = make_run(), []
     begin(state, broker)
     publish, ack = broker.publish, broker.ack
 
     def spied_publish(stage, body):
-        order.append(("publish", stage, "ingest" in state.results()))
+        order.append(("publish", stage, any(key.endswith("/manifest.json") for key in store.list("artifacts/ingest"))))
         publish(stage, body)
 
     monkeypatch.setattr(broker, "publish", spied_publish)
     monkeypatch.setattr(broker, "ack", lambda delivery: (order.append(("ack", delivery.stage, True)), ack(delivery)))
     make_worker().handle(broker.get(("ingest",), 0))
     assert order == [("publish", "preprocess", True), ("ack", "ingest", True)]
+    assert set(state.results()) == {"ingest"}
+
+
+def test_stages_that_overtake_the_notes_of_what_fed_them_are_joined_all_the_same(
+    make_run, make_worker, broker, stages, monkeypatch
+):
+    state, publish, first, other = make_run(), broker.publish, make_worker(), make_worker()
+    begin(state, broker)
+
+    def done_at_once(stage, body):
+        publish(stage, body)
+        work_off(other, broker)
+
+    monkeypatch.setattr(broker, "publish", done_at_once)
+    first.handle(broker.get(("ingest",), 0))
+    assert state.ended() and set(state.results()) == set(state.plan().stages)
+    assert len(first.outcomes + other.outcomes) == len(state.plan().stages)
+    assert state.store.exists(f"{state.prefix}/report.html")
+
+
+def test_a_worker_that_dies_between_asking_and_noting_leaves_nothing_undone(
+    make_run, make_worker, broker, stages, monkeypatch
+):
+    state = make_run()
+    begin(state, broker)
+    body = broker.waiting("ingest")[0]
+    with monkeypatch.context() as patched, pytest.raises(SystemExit):
+        patched.setattr(RunState, "done", failing(SystemExit()))
+        make_worker().handle(broker.get(("ingest",), 0))
+    assert broker.waiting("preprocess") and not state.results()
+    broker.publish("ingest", body)
+    work_off(make_worker(), broker)
+    assert state.ended() and set(state.results()) == set(state.plan().stages)
 
 
 def test_two_workers_with_the_same_message_make_one_result(make_run, make_worker, broker, stages, store):

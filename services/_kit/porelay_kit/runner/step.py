@@ -137,11 +137,11 @@ def manifest(store: Store, artifact: ArtifactRef) -> Manifest | None:
 
 def peak_memory_bytes() -> int:
     """Return the peak resident memory of this process so far."""
-    status = Path("/proc/self/status")
-    if status.exists():  # `ru_maxrss` would begin with the peak of the process that started this one
-        high = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(high.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    try:  # `ru_maxrss` would begin with the peak of the process that started this one
+        status = Path("/proc/self/status").read_bytes()
+    except FileNotFoundError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return int(status.partition(b"VmHWM:")[2].split(maxsplit=1)[0]) * 1024
 
 
 def _host(settings: Settings) -> dict[str, Any]:

@@ -151,7 +151,7 @@ class Worker:
             computing=began,
         )
         result = self._do(request, self._store, self._settings, control)
-        notes = follow(state, self._broker, run, plan, result)
+        notes = follow(state, self._broker, run, plan, result, fresh=computed)
         if notes.ended(plan):
             self._observer.run_ended(run, notes)
         self._tell(request.run_id, request.stage, "done", result.model_dump_json())
@@ -225,28 +225,33 @@ class Worker:
 def begin(state: RunState, broker: Broker) -> None:
     """Ask for the first stage of a run."""
     run = state.run()
-    _ask(state, broker, relay.request_for("ingest", run, state.plan_of(run), {}))
+    state.asked(_publish(broker, relay.request_for("ingest", run, state.plan_of(run), {})))
 
 
-def follow(state: RunState, broker: Broker, run: Run, plan: Plan, result: AnyResult) -> Notes:
+def follow(state: RunState, broker: Broker, run: Run, plan: Plan, result: AnyResult, *, fresh: bool) -> Notes:
     """Note a result and ask for every stage that it feeds and that is ready now; write the report of a run at its end.
 
-    Two that end at once may both ask for the stage that joins them, or both write the report: nothing comes of it.
+    What only a `fresh` result feeds is asked for first: nobody else will, and the next worker need not wait for the
+    note. Of two that end at once both may ask for the stage that joins them, or write the report: nothing comes of it.
     """
+    alone = relay.fed_alone(plan, result.stage) if fresh else []
+    asked = [_publish(broker, relay.request_for(name, run, plan, {result.stage: result})) for name in alone]
     notes = state.done(result)
     for name in relay.ready(plan, notes.done):
-        feeders = plan.feeders(name) if name != "ingest" else ()
-        if result.stage in feeders:
+        feeders = plan.feeders(name)
+        if result.stage in feeders and name not in alone:
             fed_by = {feeder: result if feeder == result.stage else state.result(feeder) for feeder in feeders}
-            _ask(state, broker, relay.request_for(name, run, plan, fed_by))
+            asked.append(_publish(broker, relay.request_for(name, run, plan, fed_by)))
+    for request in asked:
+        state.asked(request)
     if notes.ended(plan):
         write_report(state)
     return notes
 
 
-def _ask(state: RunState, broker: Broker, request: AnyRequest) -> None:
+def _publish(broker: Broker, request: AnyRequest) -> AnyRequest:
     broker.publish(request.stage, request.model_dump_json().encode())
-    state.asked(request)
+    return request
 
 
 def request_of(delivery: Delivery) -> AnyRequest:
