@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import IO, Any, ParamSpec, TypeVar
 
 from porelay_kit.store.base import ObjectInfo
 from porelay_kit.store.keys import checked
@@ -204,7 +204,8 @@ class FolderWorkspace:
     def commit(self, manifest: bytes) -> bool:
         """Write the manifest, then rename the folder to its place; False where that is taken."""
         path = self.folder / "manifest.json"
-        os.replace(_temporary(path, manifest), path)
+        with path.open("wb") as file:
+            _put(file, manifest, path)
         _make(self._target.parent)
         try:
             os.rename(self.folder, self._target)
@@ -232,15 +233,23 @@ def _temporary(path: Path, data: bytes) -> Path:
     handle, name = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
+            _put(file, data, path)
+    except OSError:
         Path(name).unlink()
-        error.filename = error.filename or str(path)
         raise
     os.chmod(name, 0o644)
     return Path(name)
+
+
+def _put(file: IO[bytes], data: bytes, path: Path) -> None:
+    """Write bytes and wait until the disk has them; an error names the path."""
+    try:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def _copy(source: Path, target: Path) -> Path:
