@@ -3,9 +3,12 @@
 import re
 
 import pytest
+from pydantic import ValidationError
 
 from porelay_kit.broker import permissions
 from porelay_kit.broker.topology import Queue, Topology, retry_of, version_of
+from porelay_kit.runner import serve
+from porelay_kit.settings import Settings
 from porelay_schemas.errors import BadInput
 from porelay_schemas.route import STAGES
 
@@ -114,6 +117,17 @@ def test_a_message_that_kills_its_workers_is_parked_and_none_is_lost_on_the_way(
 @pytest.mark.parametrize("version", VERSIONS)
 def test_how_long_a_delivery_may_be_held_is_said_where_it_is_understood(version):
     assert ("consumer-timeout" in policy_of("mesher.v1", version)) == (version >= (3, 12))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("version", [(3, 12, 0), (3, 13, 7), (4, 1, 0)])
+def test_no_stage_may_be_allowed_longer_than_the_broker_waits(stage, version):
+    waits_s = policy_of(f"{stage}.v1", version)["consumer-timeout"] / 1000
+    limits = ("stage_limit_s", "isolated_limit_s", "slice_s")
+    for name in limits:
+        with pytest.raises(ValidationError, match=name):
+            Settings(**{name: waits_s})
+    assert max(getattr(Settings(), name) for name in limits) + serve.PATIENCE_S < waits_s
 
 
 def test_what_is_put_off_comes_back_to_its_own_queue_after_the_delay():

@@ -21,8 +21,8 @@ INTAKE = "intake"
 
 TRAINER, TRAINER_RETURNS = "slicegan-trainer", 20
 MOST_MESSAGES = 100_000
-CONSUMER_TIMEOUT_MS = 7_200_000
-"""Longer than any delivery is held: an isolated stage may take an hour. It ends a worker that hangs, connected."""
+CONSUMER_TIMEOUT_MS = 86_400_000
+"""Longer than any delivery is held: settings allow no stage more than `LONGEST_S`. It ends a worker that hangs."""
 
 DAY_S = 86_400
 UNLIMITED_SINCE = (4, 0)

@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 
 from pydantic import ValidationError
 
-from porelay_kit.bench import Control, Progress
+from porelay_kit.bench import Control, Progress, too_long
 from porelay_kit.broker.base import MAX_BODY_BYTES, Broker, Delivery
 from porelay_kit.runner.embedded import write_report
 from porelay_kit.runner.presence import Held, Presence
@@ -25,10 +25,11 @@ from porelay_kit.runner.step import step
 from porelay_kit.settings import Settings
 from porelay_kit.store.base import Store
 from porelay_schemas import relay
-from porelay_schemas.errors import BadMessage, BrokerUnavailable, Permanent, SliceOver, Stopped
+from porelay_schemas.errors import BadMessage, BrokerUnavailable, Permanent, SliceOver, Stopped, TookTooLong
 from porelay_schemas.manifest import Run
 from porelay_schemas.messages import AnyRequest, AnyResult
 from porelay_schemas.plan import Plan
+from porelay_schemas.route import STAGES
 
 POLL_S = 0.5
 LOOK_S = 2.0
@@ -81,6 +82,7 @@ class Worker:
         self._leaving: Callable[[], bool] = lambda: False
         self._asked_to_stop: Throttled | None = None
         self._held: Held | None = None
+        self._in_hand: tuple[Delivery, float] | None = None
 
     def held(self) -> Held | None:
         """Return what it has in hand."""
@@ -95,6 +97,22 @@ class Worker:
                 if delivery is not None:
                     self.handle(delivery)
 
+    def give_up(self, patience_s: float) -> bool:
+        """Park what is held where its stage did not end at its limit, as it does when it tells how far it is.
+
+        For another thread: the worker's own is inside some library then, and cannot be had back.
+        """
+        limit_s = self._settings.stage_limit_s
+        delivery, began = self._in_hand or (None, 0.0)
+        if delivery is None or _isolated(delivery.stage) or time.monotonic() - began <= limit_s + patience_s:
+            return False
+        error = TookTooLong(too_long(delivery.stage, limit_s, "PORELAY_STAGE_LIMIT_S"))
+        try:
+            self._settled(delivery, "dead", error)
+        except KeyError:  # it ended after all, or its connection was lost
+            return False
+        return True
+
     def look(self, run_id: str) -> None:
         """Look in the store, before it would be time, what the user has asked of a run."""
         if self._asked_to_stop is not None and self._held is not None and self._held.run_id == run_id:
@@ -104,6 +122,7 @@ class Worker:
         """Do one delivery and settle it; one that cannot be settled, its connection being lost, comes again."""
         began = time.monotonic()
         self._held = Held(delivery.stage, None, datetime.now(UTC))
+        self._in_hand = delivery, began
         self._observer.began(delivery)
         outcome, detail = self._outcome(delivery)
         try:
@@ -111,7 +130,7 @@ class Worker:
         except (KeyError, BrokerUnavailable):
             outcome = "lost"
         finally:
-            self._held = None
+            self._held = self._in_hand = None
         self._observer.ended(delivery, outcome, time.monotonic() - began, detail)
         return outcome
 
@@ -147,6 +166,7 @@ class Worker:
             cancelled=self._asked_to_stop,
             finish=Throttled(state.finish_training, LOOK_S),
             slice_s=self._settings.slice_s,
+            limit_s=self._settings.stage_limit_s,
             leaving=self._leaving,
             computing=began,
         )
@@ -247,6 +267,11 @@ def follow(state: RunState, broker: Broker, run: Run, plan: Plan, result: AnyRes
 def _ask(state: RunState, broker: Broker, request: AnyRequest) -> None:
     broker.publish(request.stage, request.model_dump_json().encode())
     state.asked(request)
+
+
+def _isolated(stage: str) -> bool:
+    """Return whether the child process of a stage keeps its limit."""
+    return stage in STAGES and STAGES[stage].isolated
 
 
 def request_of(delivery: Delivery) -> AnyRequest:
