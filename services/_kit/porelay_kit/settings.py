@@ -15,6 +15,7 @@ PREFIX = "PORELAY_"
 LONGEST_S = 23 * 3600.0
 """No stage may be allowed more: the broker takes a delivery back after a day (`CONSUMER_TIMEOUT_MS`)."""
 
+CACHE_BYTES = 50 * 2**30
 SIZES = ("max_memory_bytes", "cache_bytes")
 
 
@@ -61,7 +62,7 @@ class Settings(Closed):
         default=Path("porelay-cache"), description="folder for what is fetched from, or prepared for, a bucket"
     )
     cache_bytes: Annotated[int, ByteSize] = Field(
-        default=50 * 2**30, ge=2**20, description="size that copies in the cache are kept below; `200GiB` is understood"
+        default=CACHE_BYTES, ge=2**20, description="size that copies in the cache are kept below, such as `200GiB`"
     )
     slice_s: float = Field(
         default=600.0, ge=1, le=1500, description="seconds a worker holds a training before it saves and asks again"

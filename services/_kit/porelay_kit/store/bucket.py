@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from porelay_kit.settings import Settings
+from porelay_kit.settings import CACHE_BYTES, Settings
 from porelay_kit.store.base import ObjectInfo
 from porelay_kit.store.cache import Cache, writing
 from porelay_kit.store.keys import checked
@@ -37,17 +37,19 @@ RETRIES = {"max_retries": 3, "initial_delay": "200ms", "max_delay": "1s"}
 class BucketStore:
     """A bucket, and the folder of this machine where what comes and goes is kept."""
 
-    def __init__(self, address: Address, cache: Path, *, timeout_s: float = 20.0) -> None:
+    def __init__(
+        self, address: Address, cache: Path, *, timeout_s: float = 20.0, cache_bytes: int = CACHE_BYTES
+    ) -> None:
         self.bucket = Bucket(address, timeout_s=timeout_s)
         self._place = cache.absolute() / address.url.partition("//")[2].replace("/", "_").replace(":", "_")
-        self._cache = Cache(self._place, self.bucket)
+        self.cache = Cache(self._place, self.bucket, cache_bytes)
         self._scratch = Scratch(self._place / "scratch", self.bucket)
         self._attempts: dict[str, str] = {}
 
     @classmethod
     def open(cls, settings: Settings) -> "BucketStore":
         """Return the store that the settings name; raise BadInput where they are not enough. Nothing is asked yet."""
-        return cls(Address.of(settings), settings.cache)
+        return cls(Address.of(settings), settings.cache, cache_bytes=settings.cache_bytes)
 
     @property
     def url(self) -> str:
@@ -124,7 +126,7 @@ class BucketStore:
 
     def local(self, key: str) -> Path:
         """Return a local copy of an object, to be read only."""
-        return self._resolved(key, self._cache.file)
+        return self._resolved(key, self.cache.file)
 
     def local_folder(self, prefix: str) -> Path:
         """Return a local folder with all objects under a prefix, to be read only."""
@@ -134,7 +136,7 @@ class BucketStore:
         found = {info.key.removeprefix(f"{base}/"): info for info in self.bucket.objects(f"{checked(base)}/")}
         if not found:
             raise KeyError(prefix)
-        return self._cache.folder(prefix, found)
+        return self.cache.folder(prefix, found)
 
     def zarr_spec(self, key: str) -> dict[str, Any]:
         """Return the tensorstore `kvstore` of a committed array."""
@@ -178,7 +180,7 @@ class BucketStore:
     def begin(self, prefix: str) -> "BucketWorkspace":
         """Return a workspace: a local folder for files, and a new attempt in the bucket for arrays."""
         root = self._place / "work"
-        with writing():
+        with writing(root):
             root.mkdir(parents=True, exist_ok=True)
             return BucketWorkspace(self, staging(root, prefix), checked(prefix))
 
@@ -252,7 +254,8 @@ class BucketWorkspace:
         self.folder = folder
         self._store, self._artifact = store, artifact
         self._attempt = uuid4().hex
-        self._offered = False
+        self._offered = self._ended = False
+        store.cache.begin_work()
 
     def zarr_spec(self, name: str) -> dict[str, Any]:
         """Return the tensorstore `kvstore` of an array of the artifact."""
@@ -271,7 +274,7 @@ class BucketWorkspace:
         if not won:
             self._offered = False
             self.abandon()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._clear()
         return won
 
     def abandon(self) -> None:
@@ -280,12 +283,18 @@ class BucketWorkspace:
         After a manifest was sent whose fate nobody knows the attempt may be the committed one, now or when the server
         comes back: it stays, as it does where the server does not answer, until `sweep`.
         """
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._clear()
         if self._offered:
             return
         bucket = self._store.bucket
         with suppress(StoreUnavailable):
             bucket.delete([info.key for info in bucket.objects(self._at(""))])
+
+    def _clear(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if not self._ended:
+            self._ended = True
+            self._store.cache.end_work()
 
     def _at(self, name: str) -> str:
         return f"{self._artifact}/{self._attempt}/{name}"
