@@ -59,12 +59,17 @@ Verdict = bytes | type[Drop] | None
 
 @dataclass(frozen=True)
 class Pulse:
-    """What a broker adapter knows of itself; `tick_age_s` is how long ago its I/O loop last went round."""
+    """What a broker adapter knows of itself; `tick_age_s` is how long ago its I/O loop last went round.
+
+    `alarm` is why the broker takes no messages at present, empty where it takes them. RabbitMQ tells it only to
+    connections that have tried to publish.
+    """
 
     tick_age_s: float
     heartbeat_s: float
     connected: bool
     consuming: bool
+    alarm: str = ""
 
 
 def too_big(stage: str, body: bytes) -> BadMessage:

@@ -65,7 +65,7 @@ class RabbitBroker:
         """Tell how the connection is."""
         bond = self._link
         consuming = bond.connected and self._hands.taking
-        return Pulse(time.monotonic() - bond.ticked, link.HEARTBEAT_S, bond.connected, consuming)
+        return Pulse(time.monotonic() - bond.ticked, link.HEARTBEAT_S, bond.connected, consuming, bond.alarm)
 
     def close(self) -> None:
         """Leave; what is held comes again to somebody."""
