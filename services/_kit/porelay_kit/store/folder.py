@@ -4,7 +4,8 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
@@ -109,7 +110,7 @@ class FolderStore:
         root = self._path(prefix.rstrip("/"))
         files = [path for path in root.rglob("*") if path.is_file() and not path.name.startswith(".tmp-")]
         found = {path.relative_to(self.home).as_posix(): path for path in files}
-        return (_info(key, found[key]) for key in sorted(found))
+        return _infos((key, found[key]) for key in sorted(found))
 
     def beginning(self, start: str) -> Iterator[ObjectInfo]:
         """Yield the objects whose keys begin so, sorted by key."""
@@ -120,7 +121,8 @@ class FolderStore:
         below = [
             info for path in places if path.is_dir() for info in self.objects(path.relative_to(self.home).as_posix())
         ]
-        files = [_info(key, self._path(key)) for key in alone if not key.rpartition("/")[2].startswith(".tmp-")]
+        kept = (key for key in alone if not key.rpartition("/")[2].startswith(".tmp-"))
+        files = [*_infos((key, self._path(key)) for key in kept)]
         return iter(sorted(files + below, key=lambda info: info.key))
 
     @_translated
@@ -256,6 +258,13 @@ def _copy(source: Path, target: Path) -> Path:
         raise
     os.chmod(name, 0o644)
     return Path(name)
+
+
+def _infos(found: Iterable[tuple[str, Path]]) -> Iterator[ObjectInfo]:
+    """Yield what is known of each, those left out that somebody has deleted meanwhile."""
+    for key, path in found:
+        with suppress(FileNotFoundError):
+            yield _info(key, path)
 
 
 def _info(key: str, path: Path) -> ObjectInfo:
