@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from porelay_kit.settings import CACHE_BYTES, Settings
-from porelay_kit.store.base import ObjectInfo
+from porelay_kit.store.base import Garbage, ObjectInfo, Sent, untold
 from porelay_kit.store.cache import Cache, writing
 from porelay_kit.store.keys import checked
 from porelay_kit.store.s3 import Address, Bucket, parallel
@@ -30,6 +30,7 @@ from porelay_schemas.errors import StoreUnavailable
 R = TypeVar("R")
 
 ARTIFACTS = "artifacts"
+SCRATCH = "scratch"
 MANIFEST = "manifest.json"
 RETRIES = {"max_retries": 3, "initial_delay": "200ms", "max_delay": "1s"}
 
@@ -105,9 +106,9 @@ class BucketStore:
         named = [replace(info, key=f"{artifact}/{info.key.removeprefix(base)}") for info in of_attempt]
         return sorted(manifests + named, key=lambda info: info.key)
 
-    def upload(self, path: Path, key: str) -> None:
+    def upload(self, path: Path, key: str, sent: Sent = untold) -> None:
         """Write a local file to an object, replacing it, in parts where it is big."""
-        self._resolved(key, lambda at: self.bucket.upload(path, at))
+        self._resolved(key, lambda at: self.bucket.upload(path, at, sent))
 
     def delete(self, prefix: str) -> None:
         """Delete an object, or everything under a prefix: of an artifact the manifest first, and all its attempts."""
@@ -196,12 +197,12 @@ class BucketStore:
         """Delete that folder, here and in the bucket."""
         self._scratch.drop(checked(prefix))
 
-    def sweep(self, older_than_s: float) -> int:
-        """Delete attempts that no manifest names and of which nothing is younger than that; return their number.
+    def sweep(self, older_than_s: float, *, dry_run: bool = False) -> Sequence[Garbage]:
+        """Delete old attempts that no manifest names, and old uploads that were never completed."""
+        before = datetime.now(UTC) - timedelta(seconds=older_than_s)
+        return [*self._sweep_attempts(before, dry_run=dry_run), *self._sweep_uploads(before, dry_run=dry_run)]
 
-        Give more than the longest stage and the longest outage last: a day.
-        """
-        before, swept = datetime.now(UTC) - timedelta(seconds=older_than_s), 0
+    def _sweep_attempts(self, before: datetime, *, dry_run: bool) -> Iterator[Garbage]:
         for artifact, group in groupby(self.bucket.objects(f"{ARTIFACTS}/"), lambda info: _artifact(info.key)[0]):
             attempts: dict[str, list[ObjectInfo]] = {}
             for info in group:
@@ -211,9 +212,21 @@ class BucketStore:
             old = {name: infos for name, infos in attempts.items() if max(info.modified for info in infos) < before}
             if old:
                 old.pop(self._named(artifact), None)
-            self.bucket.delete(info.key for infos in old.values() for info in infos)
-            swept += len(old)
-        return swept
+            for name, infos in old.items():
+                if not dry_run:
+                    self.bucket.delete(info.key for info in infos)
+                touched = max(info.modified for info in infos)
+                yield Garbage(f"{artifact}/{name}", "attempt", sum(info.size_bytes for info in infos), touched)
+
+    def _sweep_uploads(self, before: datetime, *, dry_run: bool) -> Iterator[Garbage]:
+        """Those of workers only: who sends a big stack to the inbox over a slow line may take days."""
+        for upload in (one for place in (ARTIFACTS, SCRATCH) for one in self.bucket.uploads(f"{place}/")):
+            if upload.begun < before:
+                with suppress(KeyError):  # it has ended meanwhile
+                    size = self.bucket.uploaded_bytes(upload)
+                    if not dry_run:
+                        self.bucket.abort(upload)
+                    yield Garbage(upload.key, "upload", size, upload.begun)
 
     def _named(self, artifact: str) -> str:
         """Return the committed attempt, "" where there is none."""

@@ -4,14 +4,15 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from porelay_kit.store.base import ObjectInfo
+from porelay_kit.store import garbage
+from porelay_kit.store.base import Garbage, ObjectInfo, Sent, untold
 from porelay_kit.store.keys import checked
 from porelay_kit.store.staging import staging
 from porelay_schemas.errors import BadInput, StoreUnavailable
@@ -126,11 +127,11 @@ class FolderStore:
         return iter(sorted(files + below, key=lambda info: info.key))
 
     @_translated
-    def upload(self, path: Path, key: str) -> None:
+    def upload(self, path: Path, key: str, sent: Sent = untold) -> None:
         """Copy a file into the store, replacing the object."""
         target = self._path(key)
         _make(target.parent)
-        os.replace(_copy(path, target), target)
+        os.replace(_copy(path, target, sent), target)
         _sync(target.parent)
 
     @_translated
@@ -190,6 +191,15 @@ class FolderStore:
         """Delete that folder."""
         shutil.rmtree(self._path(f"scratch/{prefix}"), ignore_errors=True)
 
+    @_translated
+    def sweep(self, older_than_s: float, *, dry_run: bool = False) -> Sequence[Garbage]:
+        """Delete old folders of `staging/` that no living process of this machine fills, and half-written files."""
+        before = datetime.now(UTC) - timedelta(seconds=older_than_s)
+        found = [one for one in garbage.of_folder(self.home) if one.modified < before]
+        for one in found if not dry_run else []:
+            garbage.delete(self.home, one)
+        return found
+
 
 class FolderWorkspace:
     """A folder beside the artifacts that the commit renames into place."""
@@ -245,12 +255,14 @@ def _temporary(path: Path, data: bytes) -> Path:
     return Path(name)
 
 
-def _copy(source: Path, target: Path) -> Path:
+def _copy(source: Path, target: Path, sent: Sent) -> Path:
     """Return a temporary copy beside the target, on the disk."""
     handle, name = tempfile.mkstemp(prefix=".tmp-", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as file, source.open("rb") as content:
-            shutil.copyfileobj(content, file, 2**20)
+            while part := content.read(2**20):
+                file.write(part)
+                sent(len(part))
             file.flush()
             os.fsync(file.fileno())
     except OSError:
