@@ -123,7 +123,7 @@ class _Client(Minio):
         while True:
             page = self._list_multipart_uploads(bucket, prefix=prefix, key_marker=key, upload_id_marker=upload)
             told = [(one.object_name, str(one.upload_id), one.initiated_time) for one in page.uploads]
-            new = [one for name, id, begun in told if begun and (one := Upload(name, id, begun)) not in seen]
+            new = [one for name, which, begun in told if begun and (one := Upload(name, which, begun)) not in seen]
             yield from new
             if not page.is_truncated or not new:
                 return
