@@ -6,7 +6,7 @@ A note lies in `waiting/` instead while a stage that has failed for now is going
 import hashlib
 import re
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from pydantic import TypeAdapter
 
-from porelay_kit.store.base import Store
+from porelay_kit.store.base import Store, untold
 from porelay_schemas import planes as separate
 from porelay_schemas.errors import BadInput, Permanent, nearest
 from porelay_schemas.manifest import Failure, Run
@@ -278,10 +278,14 @@ def _content(path: Path, files: list[Path]) -> str:
     return folder_digest({file.relative_to(path).as_posix(): file_digest(file) for file in files})
 
 
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file; raise BadInput where it cannot be read."""
+def file_digest(path: Path, read: Callable[[int], None] = untold) -> str:
+    """Return the SHA-256 of a file, `read` being told of bytes as they are; raise BadInput where it cannot be read."""
+    digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            while part := file.read(2**20):
+                digest.update(part)
+                read(len(part))
+            return digest.hexdigest()
     except OSError as error:
         raise BadInput(f"stack {str(path)!r}: cannot be read ({error.strerror}). Check its permissions.") from error
