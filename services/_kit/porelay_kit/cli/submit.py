@@ -11,12 +11,13 @@ from porelay_kit.broker.base import Broker
 from porelay_kit.cli import json_option, print_json
 from porelay_kit.cli.run import recipe_options
 from porelay_kit.cli.servers import broker_if_any, home_option, store_at
+from porelay_kit.cli.transfer import shown
 from porelay_kit.cli.watch import POLL_S, watch_to_the_end
 from porelay_kit.runner import drops
 from porelay_kit.runner.history import history
 from porelay_kit.runner.reconcile import take_up
 from porelay_kit.runner.state import RunState
-from porelay_kit.runner.uploads import Drop, drop_of, put
+from porelay_kit.runner.uploads import Drop, drop_of, put, size_of
 from porelay_kit.settings import Settings
 from porelay_kit.store.base import Store
 from porelay_schemas import planes as separate
@@ -62,11 +63,14 @@ def submit(
     """
     chosen = planning.load(plan, changes, voxel_um=voxel_um, seed=seed)
     store = _inbox_of(home)
-    drop = drop_of(chosen, stack, truth, {axis: Path(file) for axis, file in separate.parse(planes).items()})
+    across = {axis: Path(file) for axis, file in separate.parse(planes).items()}
+    size = size_of(stack, *([truth] if truth else []), *across.values())
+    with shown("reading", size, quiet=as_json) as read:
+        drop = drop_of(chosen, stack, truth, across, read=read)
     if not as_json:
-        size = drop.stack.ref.size_bytes + sum(image.ref.size_bytes for image in drop.beside)
         click.echo(f"{drop.stack.path} -> {store.url}/{drop.folder} ({size / 1e6:,.1f} MB)", err=True)
-    drop, new = put(store, drop)
+    with shown("uploading", size, quiet=as_json) as sent:
+        drop, new = put(store, drop, sent)
     state = RunState(store, drop.run_id)
     with broker_if_any() as broker:
         ended = not new and store.exists(f"{state.prefix}/run.json") and history(state, times=False).state == "done"
