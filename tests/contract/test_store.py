@@ -277,3 +277,10 @@ def test_only_what_was_left_half_done_long_ago_is_swept(store, machines):
     assert {place: list(store.list(place)) for place in before} == before
     assert f"{ARTIFACT}/v.zarr/zarr.json" in before["artifacts"]
     assert store.read("inbox/.tmp-mine") == b"the user's"
+
+
+def test_an_upload_tells_of_every_byte(store, tmp_path, rng):
+    (tmp_path / "big").write_bytes(rng.bytes(20 * 2**20 + 17))
+    sent: list[int] = []
+    store.upload(tmp_path / "big", "inbox/big.tif", sent.append)
+    assert sum(sent) == 20 * 2**20 + 17 and len(sent) > 2
