@@ -28,10 +28,13 @@ POLICY_KEYS = {
 
 
 class Server:
-    """A connection to a server that has some queues, and answers 404 for the others as RabbitMQ does."""
+    """A connection to a server that has some queues, and answers 404 for the others as RabbitMQ does.
 
-    def __init__(self, *names: str) -> None:
-        self.names, self.declared, self.bound = names, [], []
+    As RabbitMQ does from 4.3 on, it answers 403 for those that are refused.
+    """
+
+    def __init__(self, *names: str, refused: tuple[str, ...] = ()) -> None:
+        self.names, self.refused, self.declared, self.bound = names, refused, [], []
 
     def channel(self) -> "Server":
         return self
@@ -46,6 +49,8 @@ class Server:
         from pika.exceptions import ChannelClosedByBroker
 
         if more.pop("passive", False):
+            if name in self.refused:
+                raise ChannelClosedByBroker(403, f"ACCESS_REFUSED - configure access to {name!r}")
             if name not in self.names:
                 raise ChannelClosedByBroker(404, f"NOT_FOUND - no {name!r}")
         else:
@@ -175,6 +180,11 @@ def test_checking_declares_nothing_and_says_what_is_missing_and_what_mends_it():
 def test_a_server_that_has_all_of_it_passes_the_check():
     everything = [one.name for one in (*TOPOLOGY.exchanges, *TOPOLOGY.queues)]
     TOPOLOGY.check(Server(*everything))
+
+
+def test_what_the_server_does_not_tell_this_user_of_is_not_called_missing():
+    everything = {one.name for one in (*TOPOLOGY.exchanges, *TOPOLOGY.queues)}
+    TOPOLOGY.check(Server(*everything - {"ingest", "mesher.v1"}, refused=("ingest", "mesher.v1")))
 
 
 def test_definitions_carry_all_of_it_for_one_virtual_host():

@@ -27,7 +27,7 @@ CONSUMER_TIMEOUT_MS = 86_400_000
 DAY_S = 86_400
 UNLIMITED_SINCE = (4, 0)
 CONSUMER_TIMEOUT_SINCE = (3, 12)
-MISSING = 404
+MISSING, REFUSED = 404, 403
 Version = tuple[int, ...]
 
 
@@ -159,7 +159,10 @@ class Topology:
             channel.queue_bind(binding.queue, binding.exchange, binding.key)
 
     def missing(self, connection: Any) -> Iterator[str]:
-        """Yield the exchanges and queues that the server does not have; nothing is declared."""
+        """Yield the exchanges and queues that the server does not have; nothing is declared.
+
+        From 4.3 on the server does not tell a user of what he has no right to: that is not missed.
+        """
         for exchange in self.exchanges:
             if not _there(connection, "exchange_declare", exchange.name):
                 yield f"exchange {exchange.name}"
@@ -214,8 +217,8 @@ def _there(connection: Any, question: str, name: str) -> bool:
     try:
         getattr(channel, question)(name, passive=True)
     except ChannelClosedByBroker as error:
-        if error.reply_code == MISSING:
-            return False
+        if error.reply_code in (MISSING, REFUSED):
+            return error.reply_code == REFUSED
         raise
     channel.close()
     return True
