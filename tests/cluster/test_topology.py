@@ -108,8 +108,7 @@ def test_the_bucket_is_made_and_tells_the_broker_of_drops(
     monkeypatch.setenv("PORELAY_S3_URL", url)
     monkeypatch.setenv("PORELAY_S3_ACCESS_KEY", ceph.access_key)
     monkeypatch.setenv("PORELAY_S3_SECRET_KEY", ceph.secret_key)
-    parts = urlsplit(vhost)
-    without_user = f"amqp://{parts.hostname}:{parts.port}{parts.path}"
+    without_user = ceph.broker_url(vhost)
     refused = run("apply", "--notify-url", vhost)
     assert refused.exit_code == 1 and "takes no password" in refused.output
     left_out = run("apply")

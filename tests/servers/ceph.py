@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path, PurePath
 from typing import NamedTuple
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import urllib3
 from minio.notificationconfig import NotificationConfig, TopicConfig
@@ -89,10 +89,6 @@ class CephServer(S3Server, ABC):
     @abstractmethod
     def signal(self, daemon: str, number: signal.Signals | int) -> bool:
         """Send a signal to a daemon; return whether it runs. Signal 0 only asks."""
-
-    def broker_address(self, host: str, port: int) -> str:
-        """Return where the gateway reaches a broker that the tests reach there."""
-        return f"{host}:{port}"
 
     @property
     def version(self) -> str:
@@ -176,10 +172,8 @@ class CephServer(S3Server, ABC):
 
     def notify(self, bucket: str, amqp_url: str, exchange: str) -> None:
         """Have the server tell an exchange of every object that is created; the routing key is the bucket's name."""
-        parts = urlsplit(amqp_url)  # Ceph refuses a user in a plain address, and logs in as guest
-        where = self.broker_address(parts.hostname or "", parts.port or 5672)
         attributes = {
-            "push-endpoint": f"amqp://{where}{parts.path}",
+            "push-endpoint": self.broker_url(amqp_url),
             "amqp-exchange": exchange,
             "amqp-ack-level": "broker",
         }

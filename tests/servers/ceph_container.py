@@ -3,6 +3,7 @@
 import signal
 from ipaddress import ip_address
 from pathlib import PurePosixPath
+from urllib.parse import urlsplit
 
 import pytest
 from servers.ceph import CephServer, Ports
@@ -47,14 +48,15 @@ class CephContainer(CephServer):
         """Send a signal to a daemon; return whether it runs. Signal 0 only asks."""
         return self.run("sh", "-c", f"kill -{int(number)} $(cat {FOLDER}/run/{daemon}.pid)")[0] == 0
 
-    def broker_address(self, host: str, port: int) -> str:
+    def broker_url(self, amqp_url: str) -> str:
         """Return where the gateway reaches a broker that the tests reach there."""
-        if not _loopback(host):
-            return f"{host}:{port}"
-        found = seen_inside(port)
-        if found is None:
-            pytest.skip(f"a gateway in a container does not reach a broker on this machine's loopback, {host}:{port}")
-        return found
+        parts = urlsplit(super().broker_url(amqp_url))
+        if not _loopback(parts.hostname or ""):
+            return parts.geturl()
+        inside = seen_inside(parts.port or 5672)
+        if inside is None:
+            pytest.skip(f"a gateway in a container does not reach a broker on this machine's loopback, {parts.netloc}")
+        return parts._replace(netloc=inside).geturl()
 
     def stop(self) -> None:
         """Delete the container and all that it holds."""

@@ -60,6 +60,11 @@ class S3Server:
         self.buckets.append(name)
         return name
 
+    def broker_url(self, amqp_url: str) -> str:
+        """Return where the server reaches a broker that the tests reach there; as guest."""
+        parts = urlsplit(amqp_url)
+        return f"amqp://{parts.hostname}:{parts.port or 5672}{parts.path}"
+
     def notify(self, bucket: str, amqp_url: str, exchange: str) -> None:
         """Have the server tell an exchange of every object that is created; the routing key is the bucket's name.
 
