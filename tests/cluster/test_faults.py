@@ -156,7 +156,7 @@ def under_way(mesh: Mesh) -> Crowd:
 
 @pytest.mark.slow
 def test_runs_outlive_restarts_of_the_broker(mesh, rabbit, say):
-    crowd, shares = under_way(mesh), (0.1, 0.4, 0.7)
+    crowd, shares = under_way(mesh), (0.15, 0.6)
     for share in shares:
         crowd.reach(share)
         rabbit.restart()

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from porelay_kit.runner.history import marks, whole
 from porelay_kit.runner.state import RunState
 from porelay_kit.store.base import Store
-from porelay_schemas.errors import Retryable
+from porelay_schemas.errors import BadInput, Retryable
 from porelay_schemas.intake import PREFIX, DropState, Intake
 from porelay_schemas.plan import Plan
 
@@ -32,7 +32,7 @@ class Census:
     """Counts runs and drops. Several workers that ingest say the same: take the maximum, not the sum."""
 
     def __init__(self, registry: CollectorRegistry, store: Store) -> None:
-        self._store = store
+        self.registry, self._store = registry, store
         self._runs = Gauge("porelay_runs", "Runs in the store", ["state"], registry=registry)
         self._drops = Gauge("porelay_drops", "Drops in the inbox", ["state"], registry=registry)
         self._oldest = Gauge(
@@ -72,7 +72,7 @@ class Census:
                     self._plans[run.plan] = RunState(self._store, run_id).plan_of(run)
                 self._digests[run_id] = run.plan
             return self._plans[self._digests[run_id]]
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, BadInput):
             return None
 
     def _intakes(self) -> Iterator[Intake]:

@@ -38,6 +38,11 @@ def get(port: int, path: str) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
+ALARMED = (
+    "the broker takes no messages, for it has an alarm (low on disk). Free memory or disk there; it goes on by itself."
+)
+
+
 class Connection:
     """What a broker's adapter may tell of itself, and a store that may be away."""
 
@@ -75,8 +80,9 @@ def connection(store):
         (Pulse(61.0, 30.0, True, True), ["the I/O loop has not gone round for 61 s"], []),
         (Pulse(0.1, 30.0, True, False), ["connected, but no consumer is active"], ["no consumer is active"]),
         (Pulse(0.1, 30.0, False, False), [], ["not connected to the broker"]),
+        (Pulse(0.1, 30.0, True, True, "low on disk"), [], [ALARMED]),
     ],
-    ids=["well", "stuck loop", "silent dead consumer", "reconnecting"],
+    ids=["well", "stuck loop", "silent dead consumer", "reconnecting", "alarm"],
 )
 def test_livez_and_readyz_tell_what_is_wrong(pulse, live, ready, connection):
     connection.pulse = pulse
