@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from datetime import timedelta
 
 import pytest
 from made import requests_in, result_of
@@ -131,7 +132,7 @@ def test_a_permanent_failure_is_parked_and_stands_in_its_run(make_run, make_work
 
 
 def test_what_fails_for_now_is_put_off_and_its_run_says_that_it_waits(make_run, store, stages):
-    broker = MemoryBroker(STAGES, retry_ladder_s=(0.0, 0.0))
+    broker = MemoryBroker(STAGES, retry_ladder_s=(0.0, -1.0))
     one = Worker(tuple(STAGES), broker, store, Settings(home=store.home))
     state, failures = make_run(), [StoreUnavailable("store: no answer."), StoreUnavailable("store: no answer.")]
     waited = []
@@ -147,6 +148,9 @@ def test_what_fails_for_now_is_put_off_and_its_run_says_that_it_waits(make_run, 
         one.handle(delivery)
     assert [list(waiting) for waiting in waited] == [[], ["segment"], ["segment"]]
     assert waited[1]["segment"].error == "StoreUnavailable" and not waited[1]["segment"].permanent
+    first, second = (waiting["segment"] for waiting in waited[1:])
+    assert (first.attempt, first.next_try - first.at) == (1, timedelta(0))
+    assert (second.attempt, second.next_try - second.at) == (2, timedelta(seconds=-1))
     assert not state.waiting() and not state.failures() and state.ended()
 
 

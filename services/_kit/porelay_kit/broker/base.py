@@ -89,6 +89,10 @@ class Broker(Protocol):
     then it comes again to somebody).
     """
 
+    @property
+    def retry_ladder_s(self) -> tuple[float, ...]:
+        """For how long a delivery is put off after its first attempt, its second, and so on."""
+
     def publish(self, stage: str, body: bytes) -> None:
         """Put a request on the queue of a stage; return when it is safe.
 
@@ -114,7 +118,10 @@ class Broker(Protocol):
         """Move a delivery to the dead letters, with the reason."""
 
     def waiting(self, stage: str) -> list[bytes]:
-        """Return the bodies of the messages of a stage that wait or are put off; they stay, and lose no attempt."""
+        """Return the bodies of the messages of a stage that wait or are put off; they stay, and lose no attempt.
+
+        Raises BadInput for the notifications of drops where the server does not let one look.
+        """
 
     def dead_letters(self, stage: str) -> list[DeadLetter]:
         """Return the dead letters of a stage; they stay, however often one looks."""

@@ -8,7 +8,7 @@ import re
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
@@ -128,9 +128,13 @@ class RunState:
         self.store.delete(f"{self.prefix}/waiting/{stage}.json")
         return failure
 
-    def put_off(self, stage: str, error: BaseException) -> Failure:
-        """Note why a stage has stopped for now: it will be tried again."""
+    def put_off(
+        self, stage: str, error: BaseException, *, attempt: int | None = None, within_s: float | None = None
+    ) -> Failure:
+        """Note why a stage has stopped for now: it will be tried again, `within_s` from now if that is known."""
         failure = self._failure(stage, error)
+        again = None if within_s is None else failure.at + timedelta(seconds=within_s)
+        failure = failure.model_copy(update={"attempt": attempt, "next_try": again})
         self._write(f"waiting/{stage}.json", failure.model_dump_json(indent=1))
         self.forget_failure(stage)
         return failure

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Literal, Protocol
 
 from pydantic import ValidationError
@@ -35,6 +36,9 @@ POLL_S = 0.5
 LOOK_S = 2.0
 TELL_S = 1.0
 REMEMBERED = 256
+
+Note = Callable[[RunState, str, Exception], object]
+"""Writes an error of a stage into a run."""
 
 Outcome = Literal["ok", "skipped", "sliced", "cancelled", "retried", "dead", "lost"]
 """How a delivery ended. `skipped`: its result was there already. `lost`: it could not be settled and comes again."""
@@ -210,7 +214,7 @@ class Worker:
                 self._tell_of(delivery, "stopped", detail)
         elif isinstance(detail, Exception):
             if outcome == "retried":
-                self._note(delivery, detail, RunState.put_off)
+                self._note(delivery, detail, self._put_off(delivery))
                 if self._broker.retry(delivery, detail):
                     self._tell_of(delivery, "waiting", detail)
                     return "retried"
@@ -222,7 +226,12 @@ class Worker:
             return "dead"
         return outcome
 
-    def _note(self, delivery: Delivery, error: Exception, how: Callable[[RunState, str, Exception], object]) -> None:
+    def _put_off(self, delivery: Delivery) -> Note:
+        ladder = self._broker.retry_ladder_s
+        within_s = ladder[delivery.attempt - 1] if delivery.attempt <= len(ladder) else None
+        return partial(RunState.put_off, attempt=delivery.attempt, within_s=within_s)
+
+    def _note(self, delivery: Delivery, error: Exception, how: Note) -> None:
         """Write an error into the run where there is one; whatever goes wrong then, the message keeps the error."""
         with suppress(Exception):
             state = RunState(self._store, request_of(delivery).run_id)
