@@ -471,3 +471,12 @@ def test_a_message_that_is_too_big_to_be_ours_is_parked_with_its_reason(on_rabbi
     assert take(on_rabbit).body == b"good"
     (letter,) = letters(on_rabbit)
     assert letter.error == "BadMessage" and str(MAX_BODY_BYTES) in letter.text
+
+
+def test_how_many_notifications_wait_is_told_where_nobody_else_may_look_at_them(on_rabbit):
+    for number in range(3):
+        on_rabbit.broker.publish("intake", b"%d" % number)
+    for _ in range(2):
+        with pytest.raises(BadInput, match=r"intake\.v1: 3 notifications wait there.*`porelay status`"):
+            on_rabbit.broker.waiting("intake")
+    assert take(on_rabbit, ("intake",)).body == b"0"
