@@ -1,6 +1,8 @@
 """What only a bucket can do, or fail to do, on a real S3 server."""
 
 import json
+import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
@@ -13,6 +15,7 @@ from porelay_kit.settings import Settings
 from porelay_kit.store import open_store
 from porelay_kit.store.bucket import BucketStore
 from porelay_kit.store.s3 import Address
+from porelay_kit.store.scratch import OLD_S
 from porelay_schemas.errors import BadInput, StoreUnavailable
 
 
@@ -253,3 +256,17 @@ def test_uploads_are_listed_page_by_page(bucket, monkeypatch):
     listed = client._list_multipart_uploads
     monkeypatch.setattr(client, "_list_multipart_uploads", lambda *words, **more: listed(*words, **more, max_uploads=2))
     assert [upload.key for upload in bucket.bucket.uploads("scratch/")] == keys
+
+
+def test_checkpoints_that_nobody_touched_here_for_a_week_go_and_come_back_from_the_bucket(bucket):
+    for name in ("old", "young", "other"):
+        folder = bucket.scratch(f"artifacts/segment/{name}")
+        (folder / "checkpoint").write_text(name)
+        bucket.keep_scratch(f"artifacts/segment/{name}")
+        if name == "old":
+            for path in (folder / "checkpoint", folder):
+                os.utime(path, (time.time() - OLD_S - 60,) * 2)
+            old = folder
+    assert not old.exists() and not list(old.parent.glob("old*"))
+    assert (old.parent / "young" / "checkpoint").read_text() == "young"
+    assert (bucket.scratch("artifacts/segment/old") / "checkpoint").read_text() == "old"
