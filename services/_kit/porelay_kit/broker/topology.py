@@ -217,9 +217,11 @@ def _there(connection: Any, question: str, name: str) -> bool:
     try:
         getattr(channel, question)(name, passive=True)
     except ChannelClosedByBroker as error:
-        if error.reply_code in (MISSING, REFUSED):
-            return error.reply_code == REFUSED
-        raise
+        if error.reply_code == MISSING:
+            return False
+        if error.reply_code != REFUSED:
+            raise
+        return True
     channel.close()
     return True
 
