@@ -21,6 +21,10 @@ class DebianCeph(CephServer):
     folder: Path
 
     def __init__(self) -> None:
+        if not shutil.which("radosgw"):
+            raise RuntimeError(
+                "Ceph's S3 gateway is not installed. Run deploy/apt-for-tests, or set PORELAY_TEST_S3_URL"
+            )
         _sweep()
         ports = Ports("127.0.0.1", *(free_port() for _ in range(4)))
         folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER}-{os.getpid()}-"))

@@ -30,7 +30,9 @@ class RabbitServer(Rabbit):
 
     def __init__(self, conf: str = "") -> None:
         if not SERVER.exists():
-            raise RuntimeError("rabbitmq-server is not installed. As root: apt-get install rabbitmq-server")
+            raise RuntimeError(
+                "rabbitmq-server is not installed. Run deploy/apt-for-tests, or set PORELAY_TEST_AMQP_URL"
+            )
         if os.geteuid() != 0:
             raise RuntimeError(
                 "RabbitMQ runs as a user of its own: run the tests as root, or set PORELAY_TEST_AMQP_URL"
