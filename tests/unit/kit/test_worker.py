@@ -445,7 +445,7 @@ def test_a_stage_over_its_limit_stops_when_it_tells_how_far_it_is_and_is_parked(
         reached.append("behind the limit")
 
     stages["preprocess"] = slow
-    worker.follow(state, broker, state.run(), state.plan(), result_of(state.run_id, "ingest"))
+    worker.follow(state, broker, state.run(), state.plan(), result_of(state.run_id, "ingest"), fresh=False)
     assert work_off(make_worker(), broker) == [("preprocess", "dead")]
     (letter,) = broker.dead_letters("preprocess")
     assert letter.error == "TookTooLong" and "preprocess: not done within 60 s." in letter.text
@@ -472,7 +472,7 @@ def test_only_what_goes_on_beyond_limit_and_patience_is_given_up(make_run, make_
 
     assert not one.give_up(-1.0)
     stages["preprocess"] = silent
-    worker.follow(state, broker, state.run(), state.plan(), result_of(state.run_id, "ingest"))
+    worker.follow(state, broker, state.run(), state.plan(), result_of(state.run_id, "ingest"), fresh=False)
     outcomes = work_off(one, broker)
     assert verdicts == [False, True, False] and outcomes[0] == ("preprocess", "lost")
     assert [letter.error for letter in broker.dead_letters("preprocess")] == ["TookTooLong"]

@@ -3,8 +3,8 @@
 import os
 import shutil
 import socket
-import tempfile
 from pathlib import Path
+from uuid import uuid4
 
 _HOST = socket.gethostname()
 
@@ -15,8 +15,8 @@ def staging(root: Path, prefix: str) -> Path:
     for left in root.iterdir():
         if left.name.startswith(f"{name}@{_HOST}@") and not maker_lives(left):
             shutil.rmtree(left, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"{name}@{_HOST}@{os.getpid()}@", dir=root))
-    folder.chmod(0o755)
+    folder = root / f"{name}@{_HOST}@{os.getpid()}@{uuid4().hex}"
+    folder.mkdir(0o755)
     return folder
 
 
