@@ -38,7 +38,7 @@ from servers.rabbit_debian import RabbitServer
 from porelay_kit import planning
 from porelay_kit.bench import Bench
 from porelay_kit.broker.rabbit import RabbitBroker
-from porelay_kit.runner import worker
+from porelay_kit.runner import asking, worker
 from porelay_kit.runner.state import RunState, stack_ref, start
 from porelay_kit.settings import Settings
 from porelay_kit.store.folder import FolderStore
@@ -130,7 +130,7 @@ def mesh(url: str, home: Path) -> Iterator[tuple[Callable[[int], RunState], "Que
         path = home / "stack.tif"
         tifffile.imwrite(path, np.full((2, 4, 4), number, np.uint32))
         state = start(store, plan, stack_ref(path))
-        worker.begin(state, broker)
+        asking.begin(state, broker)
         return state
 
     try:

@@ -15,7 +15,7 @@ import tifffile
 
 from porelay_kit import planning
 from porelay_kit.broker import open_broker
-from porelay_kit.runner import worker
+from porelay_kit.runner import asking
 from porelay_kit.runner.state import RunState, stack_ref, start
 from porelay_kit.settings import PREFIX, Settings
 from porelay_kit.store import open_store
@@ -81,7 +81,7 @@ class Mesh:
         tifffile.imwrite(path, rng.normal(120, 30, (8, 16, 16)).clip(0, 255).astype(np.uint8))
         plan = planning.load(str(self.folder / "small.yaml"), voxel_um=(0.05, 0.05, 0.05))
         state = start(self.store, plan, stack_ref(path))
-        worker.begin(state, self.broker)
+        asking.begin(state, self.broker)
         return state
 
     def logs(self) -> str:

@@ -9,7 +9,7 @@ import pytest
 import tifffile
 
 from porelay_kit import planning
-from porelay_kit.runner import worker
+from porelay_kit.runner import asking
 from porelay_kit.runner.state import RunState, stack_ref, start
 
 from .conftest import Mesh, done, eventually
@@ -48,7 +48,7 @@ def begin(mesh: Mesh, *, steps: int) -> RunState:
     (mesh.folder / "training.yaml").write_text(PLAN.replace("STEPS", str(steps)))
     plan = planning.load(str(mesh.folder / "training.yaml"), voxel_um=(0.05, 0.05, 0.05))
     state = start(mesh.store, plan, stack_ref(mesh.folder / "labels.tif"))
-    worker.begin(state, mesh.broker)
+    asking.begin(state, mesh.broker)
     return state
 
 

@@ -4,7 +4,7 @@ import threading
 
 from porelay_kit import planning
 from porelay_kit.broker.memory import MemoryBroker
-from porelay_kit.runner import worker
+from porelay_kit.runner import asking, worker
 from porelay_kit.runner.state import stack_ref, start
 from porelay_kit.settings import Settings
 from porelay_kit.store.folder import FolderStore
@@ -17,7 +17,7 @@ def test_workers_on_the_bus_give_what_the_embedded_runner_gives(stack, unbroken,
     store, settings, broker = FolderStore(tmp_path), Settings(home=tmp_path), MemoryBroker(STAGES)
     plan = planning.load(str(PLAN), voxel_um=(0.05, 0.05, 0.05))
     state = start(store, plan, stack_ref(stack), stack_ref(stack.with_name("truth.tif")))
-    worker.begin(state, broker)
+    asking.begin(state, broker)
     workers = [worker.Worker((name,), broker, store, settings) for name in STAGES]
     threads = [threading.Thread(target=one.work, args=(broker.idle,)) for one in workers]
     alone = threading.Thread(target=worker.Worker(tuple(STAGES), broker, store, settings).work, args=(broker.idle,))

@@ -8,7 +8,7 @@ import tifffile
 
 from porelay_kit import planning
 from porelay_kit.broker.memory import MemoryBroker
-from porelay_kit.runner import worker
+from porelay_kit.runner import asking, worker
 from porelay_kit.runner.state import RunState, run_ids, stack_ref, start
 from porelay_kit.settings import Settings
 from porelay_kit.store.folder import FolderStore
@@ -92,7 +92,7 @@ def test_workers_on_the_bus_give_what_the_embedded_runner_gives(embedded, plan, 
     chosen = planning.load(str(plan), ANISOTROPIC[1:], voxel_um=(0.05, 0.05, 0.05))
     planes = {axis: stack_ref(folder / f"{axis}.tif") for axis in ("y", "x")}
     state = start(store, chosen, stack_ref(folder / "z.tif"), planes=planes)
-    worker.begin(state, broker)
+    asking.begin(state, broker)
     worker.Worker(tuple(STAGES), broker, store, settings).work(broker.idle)
     assert not any(broker.dead_letters(name) for name in STAGES)
     assert set(state.results()) == set(chosen.stages)

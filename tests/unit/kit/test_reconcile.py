@@ -5,9 +5,10 @@ import pytest
 from made import ALL, requests_in, result_of, waiting
 
 from porelay_kit.broker.memory import MemoryBroker
+from porelay_kit.runner.asking import begin
 from porelay_kit.runner.history import Spot
 from porelay_kit.runner.reconcile import ask, reconcile, take_up
-from porelay_kit.runner.worker import Worker, begin
+from porelay_kit.runner.worker import Worker
 from porelay_kit.settings import Settings
 from porelay_schemas import relay
 from porelay_schemas.errors import BadInput

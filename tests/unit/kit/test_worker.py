@@ -10,9 +10,10 @@ from made import requests_in, result_of
 
 from porelay_kit.broker.memory import MemoryBroker
 from porelay_kit.runner import worker
+from porelay_kit.runner.asking import begin, follow
 from porelay_kit.runner.signals import Throttled
 from porelay_kit.runner.state import RunState
-from porelay_kit.runner.worker import Observer, Worker, begin
+from porelay_kit.runner.worker import Observer, Worker
 from porelay_kit.settings import Settings
 from porelay_schemas.errors import BadInput, SliceOver, StoreUnavailable
 from porelay_schemas.route import STAGES
@@ -445,7 +446,7 @@ def test_a_stage_over_its_limit_stops_when_it_tells_how_far_it_is_and_is_parked(
         reached.append("behind the limit")
 
     stages["preprocess"] = slow
-    worker.follow(state, broker, state.run(), state.plan(), result_of(state.run_id, "ingest"), fresh=False)
+    follow(state, broker, state.run(), state.plan(), result_of(state.run_id, "ingest"), fresh=False)
     assert work_off(make_worker(), broker) == [("preprocess", "dead")]
     (letter,) = broker.dead_letters("preprocess")
     assert letter.error == "TookTooLong" and "preprocess: not done within 60 s." in letter.text
@@ -472,7 +473,7 @@ def test_only_what_goes_on_beyond_limit_and_patience_is_given_up(make_run, make_
 
     assert not one.give_up(-1.0)
     stages["preprocess"] = silent
-    worker.follow(state, broker, state.run(), state.plan(), result_of(state.run_id, "ingest"), fresh=False)
+    follow(state, broker, state.run(), state.plan(), result_of(state.run_id, "ingest"), fresh=False)
     outcomes = work_off(one, broker)
     assert verdicts == [False, True, False] and outcomes[0] == ("preprocess", "lost")
     assert [letter.error for letter in broker.dead_letters("preprocess")] == ["TookTooLong"]

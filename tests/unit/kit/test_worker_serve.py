@@ -23,8 +23,8 @@ from porelay_kit.meter import Meter
 from porelay_kit.meter_store import metered
 from porelay_kit.monitor import Health, show
 from porelay_kit.runner import serve
+from porelay_kit.runner.asking import begin
 from porelay_kit.runner.supervisor import supervise
-from porelay_kit.runner.worker import begin
 from porelay_kit.settings import Settings
 from porelay_schemas.errors import BadInput, SliceOver, StoreUnavailable
 from porelay_schemas.route import STAGES

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from porelay_kit.bench import Control, Progress, too_long
 from porelay_kit.broker.base import MAX_BODY_BYTES, Broker, Delivery
+from porelay_kit.runner.asking import follow
 from porelay_kit.runner.embedded import write_report
 from porelay_kit.runner.presence import Held, Presence
 from porelay_kit.runner.signals import Throttled
@@ -25,7 +26,6 @@ from porelay_kit.runner.state import REQUEST, Notes, RunState
 from porelay_kit.runner.step import step
 from porelay_kit.settings import Settings
 from porelay_kit.store.base import Store
-from porelay_schemas import relay
 from porelay_schemas.errors import BadMessage, BrokerUnavailable, Permanent, SliceOver, Stopped, TookTooLong
 from porelay_schemas.manifest import Run
 from porelay_schemas.messages import AnyRequest, AnyResult
@@ -249,38 +249,6 @@ class Worker:
     def _tell(self, run_id: str, stage: str, kind: str, text: str) -> None:
         with suppress(BrokerUnavailable):
             self._broker.emit(f"run.{run_id}.{stage}.{kind}", text.encode())
-
-
-def begin(state: RunState, broker: Broker) -> None:
-    """Ask for the first stage of a run."""
-    run = state.run()
-    state.asked(_publish(broker, relay.request_for("ingest", run, state.plan_of(run), {})))
-
-
-def follow(state: RunState, broker: Broker, run: Run, plan: Plan, result: AnyResult, *, fresh: bool) -> Notes:
-    """Note a result and ask for every stage that it feeds and that is ready now; write the report of a run at its end.
-
-    What only a `fresh` result feeds is asked for first: nobody else will, and the next worker need not wait for the
-    note. Of two that end at once both may ask for the stage that joins them, or write the report: nothing comes of it.
-    """
-    alone = relay.fed_alone(plan, result.stage) if fresh else []
-    asked = [_publish(broker, relay.request_for(name, run, plan, {result.stage: result})) for name in alone]
-    notes = state.done(result)
-    for name in relay.ready(plan, notes.done):
-        feeders = plan.feeders(name)
-        if result.stage in feeders and name not in alone:
-            fed_by = {feeder: result if feeder == result.stage else state.result(feeder) for feeder in feeders}
-            asked.append(_publish(broker, relay.request_for(name, run, plan, fed_by)))
-    for request in asked:
-        state.asked(request)
-    if notes.ended(plan):
-        write_report(state)
-    return notes
-
-
-def _publish(broker: Broker, request: AnyRequest) -> AnyRequest:
-    broker.publish(request.stage, request.model_dump_json().encode())
-    return request
 
 
 def _isolated(stage: str) -> bool:

@@ -11,8 +11,8 @@ from porelay_ingest.preflight import preflight
 from porelay_ingest.sandbox import Limits
 from porelay_kit.broker.base import Broker
 from porelay_kit.runner import drops as names
+from porelay_kit.runner.asking import begin
 from porelay_kit.runner.state import RunState, content_files, file_digest, folder_digest, run_id_for, start
-from porelay_kit.runner.worker import begin
 from porelay_kit.store.base import ObjectInfo, Store
 from porelay_schemas.errors import BadInput
 from porelay_schemas.volumes import StackRef
