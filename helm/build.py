@@ -170,7 +170,8 @@ def schema() -> Schema:
 
 def rows(text: str) -> Iterator[tuple[str, object, str]]:
     """Yield (path, default, what it is) of each value that has a comment beginning with `# --`."""
-    values, path, said = yaml.safe_load(text), [], ""
+    values, said = yaml.safe_load(text), ""
+    path: list[str] = []
     for line in text.splitlines():
         if found := re.match(r"\s*# -- (.*)", line):
             said = found[1]
