@@ -91,4 +91,4 @@ def container_of(thing: Object) -> Object:
 
 def environment_of(thing: Object) -> dict[str, Any]:
     """Return the variables of a workload's container; one that Kubernetes fills in maps to where from."""
-    return {one["name"]: one.get("value", one.get("valueFrom")) for one in container_of(thing)["env"]}
+    return {one["name"]: one.get("value", one.get("valueFrom")) for one in container_of(thing).get("env", [])}
