@@ -16,7 +16,7 @@ from porelay_kit.store.folder import FolderStore
 from porelay_schemas.base import VoxelUm
 from porelay_schemas.volumes import ArtifactRef, Kind, VolumeRef
 
-pytest_plugins = ["servers.rabbit", "servers.ceph"]
+pytest_plugins = ["servers.roads", "servers.rabbit", "servers.s3"]
 
 REPOSITORY = Path(__file__).parents[1]
 sys.path.insert(0, str(REPOSITORY / "tests" / "data"))

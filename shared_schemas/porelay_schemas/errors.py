@@ -5,7 +5,8 @@
     │   ├── BadMessage   the message itself is malformed or of another version
     │   ├── BadInput     the data or a parameter cannot be used
     │   ├── UnknownMethod
-    │   └── TooLarge     does not fit the stage's memory budget
+    │   ├── TooLarge     does not fit the stage's memory budget
+    │   └── TookTooLong  is not done within the stage's limit of time
     ├── Retryable        ask again later
     │   ├── StoreUnavailable
     │   ├── BrokerUnavailable
@@ -44,6 +45,10 @@ class UnknownMethod(Permanent):
 
 class TooLarge(Permanent):
     """The data do not fit the memory budget of a stage that cannot stream."""
+
+
+class TookTooLong(Permanent):
+    """The stage was not done within its limit of time."""
 
 
 class Retryable(PorelayError):

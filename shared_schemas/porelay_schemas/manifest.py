@@ -50,7 +50,7 @@ class Run(Closed):
 
 
 class Failure(Closed):
-    """`failures/<stage>.json`: why a stage of a run stopped."""
+    """`failures/<stage>.json`: why a stage of a run stopped; `waiting/<stage>.json`: why it has stopped for now."""
 
     schema_version: Literal[1] = 1
     run_id: str
@@ -60,3 +60,5 @@ class Failure(Closed):
     text: str
     traceback: str
     at: AwareDatetime
+    attempt: int | None = Field(default=None, description="which attempt it was, from 1")
+    next_try: AwareDatetime | None = Field(default=None, description="when it is tried again, at the earliest")

@@ -33,7 +33,7 @@ import tifffile
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from servers.rabbit import RabbitServer
+from servers.rabbit_debian import RabbitServer
 
 from porelay_kit import planning
 from porelay_kit.bench import Bench

@@ -71,9 +71,9 @@ def test_the_nodes_are_well_but_for_a_limit_that_a_long_stage_would_pass(broker_
     found = answers(nodes.check(broker_settings))
     assert set(found) == {"reachable", "alarms", "disk", "memory", "consumer timeout", "clock skew"}
     assert found["consumer timeout"].verdict == "warn"
-    assert "consumer_timeout = 7200000" in found["consumer timeout"].advice
+    assert "consumer_timeout = 86400000" in found["consumer timeout"].advice
     assert [found[name].verdict for name in ("reachable", "alarms", "clock skew")] == ["ok", "ok", "ok"]
-    short = broker_settings.model_copy(update={"isolated_limit_s": 60.0, "slice_s": 60.0})
+    short = broker_settings.model_copy(update={"isolated_limit_s": 60.0, "stage_limit_s": 60.0, "slice_s": 60.0})
     assert answers(nodes.check(short))["consumer timeout"].verdict == "unknown"
 
 

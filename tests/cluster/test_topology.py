@@ -72,6 +72,17 @@ def test_what_is_different_is_changed_or_the_road_to_mend_it_is_told(rabbit, run
     assert management.get("policies", name, "training")["definition"] == policy["definition"]
 
 
+def test_an_exchange_of_another_kind_is_told_with_the_command_for_this_server_that_deletes_it(
+    rabbit, run: Run, vhost: str
+) -> None:
+    name = urlsplit(vhost).path[1:]
+    Management(rabbit.management_url).put({"type": "fanout", "durable": True}, "exchanges", name, "work")
+    steps = {step["what"]: step for step in json.loads(run("plan", "--json").output)["steps"]}
+    road = steps["exchange work (direct)"]["road"]
+    flag = "--name work" if rabbit.version >= (4, 3) else "name=work"
+    assert "It is fanout, durable" in road and f"`rabbitmqadmin -V {name} delete exchange {flag}`" in road
+
+
 def test_a_policy_of_somebody_else_that_wins_is_told(rabbit, run: Run, vhost: str) -> None:
     run("apply")
     strange = {"pattern": "^segment", "definition": {"max-length": 3}, "priority": 9, "apply-to": "queues"}
@@ -108,8 +119,7 @@ def test_the_bucket_is_made_and_tells_the_broker_of_drops(
     monkeypatch.setenv("PORELAY_S3_URL", url)
     monkeypatch.setenv("PORELAY_S3_ACCESS_KEY", ceph.access_key)
     monkeypatch.setenv("PORELAY_S3_SECRET_KEY", ceph.secret_key)
-    parts = urlsplit(vhost)
-    without_user = f"amqp://{parts.hostname}:{parts.port}{parts.path}"
+    without_user = ceph.broker_url(vhost)
     refused = run("apply", "--notify-url", vhost)
     assert refused.exit_code == 1 and "takes no password" in refused.output
     left_out = run("apply")

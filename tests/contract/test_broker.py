@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pika
 import pytest
@@ -13,6 +14,8 @@ from porelay_kit.broker.rabbit import RabbitBroker
 from porelay_schemas.errors import BadInput, BadMessage, BrokerUnavailable
 
 STAGES = ("ingest", "segment")
+CANCELS_SINCE = (4, 3)
+"""From then on RabbitMQ cancels a consumer that holds a message too long, at once; before, it closes the channel."""
 
 
 class InMemory:
@@ -215,7 +218,7 @@ def test_looking_at_what_waits_costs_no_attempt_and_keeps_all(bus):
 def test_looking_at_a_dead_letter_does_not_destroy_it(bus):
     bus.broker.publish("segment", b"1")
     bus.broker.park(take(bus), ValueError("bad"))
-    seen = {tuple(letter.text for letter in bus.broker.dead_letters("segment")) for _ in range(30)}
+    seen = {tuple(letter.text for letter in bus.broker.dead_letters("segment")) for _ in range(100)}
     assert seen == {("bad",)}
     assert nothing(bus)
 
@@ -412,6 +415,25 @@ def test_a_channel_that_the_server_closes_in_silence_is_noticed_and_what_was_hel
     broker.ack(again)
 
 
+def test_a_message_that_is_held_longer_than_the_server_allows_comes_again(on_rabbit, rabbit):
+    if rabbit.version < CANCELS_SINCE:
+        pytest.skip("before 4.3 RabbitMQ looks once a minute and closes the channel, which another test does")
+    path = f"policies/{urlsplit(on_rabbit.url).path[1:]}/work"
+    policy = rabbit.ask("GET", path).json()
+    policy["definition"]["consumer-timeout"] = 10_000
+    rabbit.ask("PUT", path, {name: policy[name] for name in ("pattern", "definition", "apply-to")})
+    broker = on_rabbit.broker
+    broker.publish("segment", b"1")
+    broker.publish("segment", b"2")
+    held = take(on_rabbit)
+    again = broker.get(("segment",), 40)
+    assert (again.body, again.redelivered) == (b"1", True)
+    with pytest.raises(KeyError):
+        broker.ack(held)
+    broker.ack(again)
+    assert take(on_rabbit).body == b"2"
+
+
 def test_who_is_long_busy_with_one_stage_keeps_no_message_of_another_from_others(on_rabbit):
     for stage in STAGES:
         on_rabbit.broker.publish(stage, stage.encode())
@@ -471,3 +493,12 @@ def test_a_message_that_is_too_big_to_be_ours_is_parked_with_its_reason(on_rabbi
     assert take(on_rabbit).body == b"good"
     (letter,) = letters(on_rabbit)
     assert letter.error == "BadMessage" and str(MAX_BODY_BYTES) in letter.text
+
+
+def test_how_many_notifications_wait_is_told_where_nobody_else_may_look_at_them(on_rabbit):
+    for number in range(3):
+        on_rabbit.broker.publish("intake", b"%d" % number)
+    for _ in range(2):
+        with pytest.raises(BadInput, match=r"intake\.v1: 3 notifications wait there.*`porelay status`"):
+            on_rabbit.broker.waiting("intake")
+    assert take(on_rabbit, ("intake",)).body == b"0"

@@ -1,6 +1,8 @@
 """What only a bucket can do, or fail to do, on a real S3 server."""
 
 import json
+import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
@@ -13,6 +15,7 @@ from porelay_kit.settings import Settings
 from porelay_kit.store import open_store
 from porelay_kit.store.bucket import BucketStore
 from porelay_kit.store.s3 import Address
+from porelay_kit.store.scratch import OLD_S
 from porelay_schemas.errors import BadInput, StoreUnavailable
 
 
@@ -92,18 +95,6 @@ def test_a_commit_is_whole_where_the_server_ignores_conditional_puts(ceph, tmp_p
 def test_a_put_whose_answer_was_lost_is_known_as_ours(bucket):
     assert bucket.bucket.create("lock", b"1", "me")
     assert bucket.bucket.create("lock", b"1", "me") and not bucket.bucket.create("lock", b"1", "somebody")
-
-
-def test_only_attempts_that_no_manifest_names_are_swept(bucket, tmp_path):
-    works = [bucket.begin(ARTIFACT), bucket.begin(ARTIFACT), bucket.begin("artifacts/segment/other")]
-    for work in works:
-        volumes.create(ref((4, 5, 6)), work.zarr_spec("v.zarr"), slab_bytes=2**20)
-    assert works[0].commit(b"{}")
-    assert bucket.sweep(3600) == 0
-    assert bucket.sweep(-60) == 2
-    assert f"{ARTIFACT}/v.zarr/zarr.json" in list(bucket.list("artifacts"))
-    attempts = {info.key.split("/")[3] for info in bucket.bucket.objects("artifacts/")}
-    assert attempts == {works[0]._attempt, "manifest.json"}
 
 
 def test_a_name_that_would_leave_its_folder_is_refused(ceph, bucket, tmp_path):
@@ -235,3 +226,47 @@ def test_a_store_opens_from_the_settings(ceph, address, tmp_path):
     store = open_store(Settings.from_env(environment))
     store.write("opened", b"1")
     assert isinstance(store, BucketStore) and store.read("opened") == b"1"
+
+
+def test_a_sweep_clears_attempts_and_uploads_of_workers_that_were_never_completed(bucket):
+    works = [bucket.begin(ARTIFACT), bucket.begin(ARTIFACT)]
+    for work in works:
+        volumes.create(ref((4, 5, 6)), work.zarr_spec("v.zarr"), slab_bytes=2**20)
+    assert works[0].commit(b"{}")
+    client, name = bucket.bucket._client, bucket.bucket.address.bucket
+    for key in ("artifacts/segment/k/a/big", "scratch/artifacts/x/checkpoint", "inbox/plan/slow.tif"):
+        upload = client._create_multipart_upload(name, key, {})
+        client._upload_part(name, key, b"x" * 1000, None, upload, 1)
+    assert not bucket.sweep(3600)
+    told = bucket.sweep(-60, dry_run=True)
+    assert [one.kind for one in told] == ["attempt", "upload", "upload"]
+    assert [one.size_bytes for one in told[1:]] == [1000, 1000] and told[0].key.endswith(works[1]._attempt)
+    assert bucket.sweep(-60) == told and not bucket.sweep(-60)
+    assert [upload.key for upload in bucket.bucket.uploads("")] == ["inbox/plan/slow.tif"]
+    attempts = {info.key.split("/")[3] for info in bucket.bucket.objects("artifacts/")}
+    assert attempts == {works[0]._attempt, "manifest.json"}
+    assert f"{ARTIFACT}/v.zarr/zarr.json" in list(bucket.list("artifacts"))
+
+
+def test_uploads_are_listed_page_by_page(bucket, monkeypatch):
+    client, name = bucket.bucket._client, bucket.bucket.address.bucket
+    keys = [f"scratch/{number}" for number in range(5)]
+    for key in keys:
+        client._create_multipart_upload(name, key, {})
+    listed = client._list_multipart_uploads
+    monkeypatch.setattr(client, "_list_multipart_uploads", lambda *words, **more: listed(*words, **more, max_uploads=2))
+    assert [upload.key for upload in bucket.bucket.uploads("scratch/")] == keys
+
+
+def test_checkpoints_that_nobody_touched_here_for_a_week_go_and_come_back_from_the_bucket(bucket):
+    for name in ("old", "young", "other"):
+        folder = bucket.scratch(f"artifacts/segment/{name}")
+        (folder / "checkpoint").write_text(name)
+        bucket.keep_scratch(f"artifacts/segment/{name}")
+        if name == "old":
+            for path in (folder / "checkpoint", folder):
+                os.utime(path, (time.time() - OLD_S - 60,) * 2)
+            old = folder
+    assert not old.exists() and not list(old.parent.glob("old*"))
+    assert (old.parent / "young" / "checkpoint").read_text() == "young"
+    assert (bucket.scratch("artifacts/segment/old") / "checkpoint").read_text() == "old"

@@ -248,3 +248,39 @@ def test_scratch_that_was_not_kept_survives_a_kill_on_the_same_machine(machines)
     machines("here").keep_scratch(ARTIFACT)
     (machines("here").scratch(ARTIFACT) / "step-2").write_text("2")
     assert sorted(path.name for path in machines("here").scratch(ARTIFACT).iterdir()) == ["step-1", "step-2"]
+
+
+def left_behind(store, prefix):
+    """Prepare an artifact with a file and an array, and let the worker die with it."""
+    work = store.begin(prefix)
+    (work.folder / "half.txt").write_text("half")
+    volumes.create(ref((4, 5, 6)), work.zarr_spec("v.zarr"), slab_bytes=2**20)
+    if isinstance(store, FolderStore):
+        name, host, _, rest = work.folder.name.split("@")
+        work.folder.rename(work.folder.with_name(f"{name}@{host}@999999999@{rest}"))
+
+
+def test_only_what_was_left_half_done_long_ago_is_swept(store, machines):
+    work = store.begin(ARTIFACT)
+    volumes.create(ref((4, 5, 6)), work.zarr_spec("v.zarr"), slab_bytes=2**20)
+    assert work.commit(b"{}")
+    store.write("runs/r/run.json", b"{}")
+    store.write("inbox/.tmp-mine", b"the user's")
+    left_behind(store, ARTIFACT)
+    left_behind(store, "artifacts/segment/other")
+    before = {place: list(store.list(place)) for place in ("artifacts", "runs", "inbox")}
+    other = machines("there")
+    assert not other.sweep(3600) and not other.sweep(3600, dry_run=True)
+    told = other.sweep(-60, dry_run=True)
+    assert [one.kind for one in told] == ["attempt", "attempt"] and all(one.size_bytes > 100 for one in told)
+    assert other.sweep(-60) == told and not other.sweep(-60)
+    assert {place: list(store.list(place)) for place in before} == before
+    assert f"{ARTIFACT}/v.zarr/zarr.json" in before["artifacts"]
+    assert store.read("inbox/.tmp-mine") == b"the user's"
+
+
+def test_an_upload_tells_of_every_byte(store, tmp_path, rng):
+    (tmp_path / "big").write_bytes(rng.bytes(20 * 2**20 + 17))
+    sent: list[int] = []
+    store.upload(tmp_path / "big", "inbox/big.tif", sent.append)
+    assert sum(sent) == 20 * 2**20 + 17 and len(sent) > 2

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from servers.ceph import S3Server
+from servers.s3 import S3Server
 
 from porelay_kit.store.s3 import Address
 from porelay_schemas.volumes import VolumeRef

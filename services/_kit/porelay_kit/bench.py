@@ -17,7 +17,7 @@ from porelay_kit.settings import Settings
 from porelay_kit.store.base import Store, Workspace
 from porelay_kit.volumes import Volume
 from porelay_schemas.base import Axis3, VoxelUm
-from porelay_schemas.errors import BadInput, Stopped
+from porelay_schemas.errors import BadInput, Stopped, TookTooLong
 from porelay_schemas.plan import MethodCall
 from porelay_schemas.section import Section
 from porelay_schemas.volumes import ArtifactRef, FileRef, Kind, StackRef, VolumeRef
@@ -47,13 +47,14 @@ class Control:
     """How the outside is told, and how it interferes: `cancelled` ends the run, `finish` ends training early.
 
     `computing` is called where a stage begins, not where its result is found. A training saves and hands over when it
-    has worked for `slice_s`, or when the worker is `leaving`.
+    has worked for `slice_s`, or when the worker is `leaving`. Who holds a delivery meanwhile gives a stage `limit_s`.
     """
 
     listen: Callable[[Progress], None] = silent
     cancelled: Callable[[], bool] = field(default=lambda: False)
     finish: Callable[[], bool] = field(default=lambda: False)
     slice_s: float | None = None
+    limit_s: float | None = None
     leaving: Callable[[], bool] = field(default=lambda: False)
     computing: Callable[[], None] = field(default=lambda: None)
 
@@ -115,13 +116,19 @@ class Bench:
         return over or self._control.leaving()
 
     def progress(self, done: float, total: float, **figures: float) -> None:
-        """Tell how far the stage is (throttled); raise Stopped where the run was cancelled."""
+        """Tell how far the stage is (throttled).
+
+        Raises Stopped where the run was cancelled, TookTooLong where the stage goes on beyond its limit.
+        """
         now = time.monotonic()
         if now - self._told < TICK_S and done < total:
             return
         self._told = now
         if self._control.cancelled():
             raise Stopped(f"{self.artifact.stage}: the run was cancelled. Start it again to continue.")
+        limit_s = self._control.limit_s
+        if limit_s is not None and now - self._began > limit_s and done < total:
+            raise TookTooLong(too_long(self.artifact.stage, limit_s, "PORELAY_STAGE_LIMIT_S"))
         self._control.listen(Progress(self.artifact.stage, done, total, self.seconds, figures))
 
     def bind(self, family: str, call: MethodCall) -> Bound:
@@ -194,6 +201,14 @@ class Bench:
         found = sorted(path for path in folder.rglob("*") if path.is_file())
         names = [path.relative_to(folder).as_posix() for path in found]
         return tuple(self.ref(name) for name in names if ".zarr/" not in name)
+
+
+def too_long(stage: str, limit_s: float, setting: str) -> str:
+    """Return what is said of a stage that was not done within its limit."""
+    return (
+        f"{stage}: not done within {limit_s:g} s. Where it needs longer raise {setting}, then send it again "
+        "(`porelay dlq replay`); else crop the stack, or choose cheaper methods."
+    )
 
 
 def _seconds(path: Path) -> float:

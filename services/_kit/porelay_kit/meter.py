@@ -1,12 +1,14 @@
 """What a worker counts: Prometheus metrics. Labels are few and closed: a run's id is never one."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from functools import wraps
+from functools import partial
 from importlib.metadata import version
-from typing import Any, cast
+from pathlib import Path
+from typing import cast, get_args
 
+import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
@@ -15,17 +17,16 @@ from pydantic import BaseModel
 
 from porelay_kit.bench import Progress
 from porelay_kit.broker.base import Delivery, Pulse
+from porelay_kit.meter_training import TRAINER, TrainingMeter, gpu_bytes
 from porelay_kit.runner.state import Notes
 from porelay_kit.runner.worker import Observer, Outcome, request_of
-from porelay_kit.store.base import Store
+from porelay_schemas.errors import PorelayError
 from porelay_schemas.manifest import Run
 from porelay_schemas.messages import AnyResult, Result
-from porelay_schemas.volumes import VolumeRef
+from porelay_schemas.volumes import FileRef, StackRef, VolumeRef
 
 SECONDS = (0.01, 0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 14400)
 STORE_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
-TRAINER = "slicegan-trainer"
-TIMED = ("read", "write", "write_new", "exists", "list", "delete", "local", "keep_scratch", "scratch", "drop_scratch")
 
 
 class Meter(Observer):
@@ -49,15 +50,28 @@ class Meter(Observer):
             "porelay_job_seconds", "From the drop to the end", ["recipe", "outcome"], buckets=SECONDS, registry=registry
         )
         self._voxels = Counter("porelay_voxels", "Voxels", ["service", "direction"], registry=registry)
+        self._bytes = Counter(
+            "porelay_bytes", "Files and uncompressed volumes", ["service", "direction"], registry=registry
+        )
+        self._errors = Counter(
+            "porelay_errors",
+            "Failures by class; what is none of ours is a defect",
+            ["service", "error"],
+            registry=registry,
+        )
         self.store_seconds = Histogram(
             "porelay_store_seconds", "Calls of the store", ["op", "outcome"], buckets=STORE_SECONDS, registry=registry
         )
         self.store_bytes = Counter("porelay_store_bytes", "Bytes of objects", ["op"], registry=registry)
         Gauge("porelay_build_info", "Always 1", ["version"], registry=registry).labels(version("porelay-kit")).set(1)
         self._show_pulse(stages, pulse)
-        self._training = _Training(registry) if TRAINER in stages else None
+        self._show_hands(stages)
+        Gauge("porelay_gpu_memory_bytes", "GPU memory that this process has taken", registry=registry).set_function(
+            gpu_bytes
+        )
+        self._training = TrainingMeter(registry) if TRAINER in stages else None
         for stage in stages:
-            for outcome in ("ok", "skipped", "sliced", "cancelled", "retried", "dead", "lost"):
+            for outcome in get_args(Outcome):
                 self._messages.labels(stage, outcome)
 
     def _show_pulse(self, stages: tuple[str, ...], pulse: Callable[[], Pulse]) -> None:
@@ -65,16 +79,36 @@ class Meter(Observer):
         tick = Gauge(
             "porelay_loop_tick_timestamp_seconds", "Last round of the I/O loop", ["service"], registry=self.registry
         )
+        blocked = Gauge("porelay_broker_blocked", "Whether the broker takes no messages", registry=self.registry)
+        blocked.set_function(lambda: float(bool(pulse().alarm)))
         for stage in stages:
             active.labels(stage).set_function(lambda: float(pulse().consuming))
             tick.labels(stage).set_function(lambda: time.time() - pulse().tick_age_s)
+
+    def _show_hands(self, stages: tuple[str, ...]) -> None:
+        """Show what is in hand, and for how long: the histogram hears of a delivery only when it ends."""
+        self._held: tuple[str, float] | None = None
+        held = Gauge("porelay_in_hand", "Deliveries in hand", ["service"], registry=self.registry)
+        age = Gauge("porelay_in_hand_seconds", "How long, 0 if none is", ["service"], registry=self.registry)
+        for stage in stages:
+            held.labels(stage).set_function(partial(self._held_count, stage))
+            age.labels(stage).set_function(partial(self._held_s, stage))
+
+    def _held_count(self, stage: str) -> float:
+        held = self._held
+        return float(held is not None and held[0] == stage)
+
+    def _held_s(self, stage: str) -> float:
+        held = self._held
+        return time.monotonic() - held[1] if held is not None and held[0] == stage else 0.0
 
     def began(self, delivery: Delivery) -> None:
         """Measure how long it waited."""
         if delivery.first_seen is not None:
             waited = (datetime.now(UTC) - delivery.first_seen).total_seconds()
             self._wait.labels(delivery.stage).observe(max(0.0, waited))
-        if self._training:
+        self._held = delivery.stage, time.monotonic()
+        if self._training and delivery.stage == TRAINER:
             self._training.began()
 
     def progress(self, progress: Progress) -> None:
@@ -84,11 +118,16 @@ class Meter(Observer):
 
     def ended(self, delivery: Delivery, outcome: Outcome, seconds: float, detail: object) -> None:
         """Count how it ended."""
+        self._held = None
         self._messages.labels(delivery.stage, outcome).inc()
         self._handler.labels(delivery.stage).observe(seconds)
         if outcome == "ok" and isinstance(detail, Result):
-            self._voxels.labels(delivery.stage, "in").inc(_voxels(request_of(delivery)))
-            self._voxels.labels(delivery.stage, "out").inc(_voxels(cast(AnyResult, detail)))
+            for direction, document in (("in", request_of(delivery)), ("out", cast(AnyResult, detail))):
+                self._voxels.labels(delivery.stage, direction).inc(_voxels(document))
+                self._bytes.labels(delivery.stage, direction).inc(_bytes(document))
+        if outcome in ("retried", "dead"):
+            kind = type(detail).__name__ if isinstance(detail, PorelayError) else "defect"
+            self._errors.labels(delivery.stage, kind).inc()
         if self._training and delivery.stage == TRAINER:
             self._training.ended(seconds)
 
@@ -97,89 +136,34 @@ class Meter(Observer):
         seconds = (datetime.now(UTC) - run.created).total_seconds()
         self._job.labels(run.plan_name, "failed" if notes.failed else "done").observe(max(0.0, seconds))
 
-    def checkpoint_kept(self) -> None:
-        """Note that a checkpoint was kept."""
+    def checkpoints_lie_in(self, folder: Path) -> None:
+        """Note where a training keeps its checkpoints."""
         if self._training:
-            self._training.kept = time.monotonic()
+            self._training.scratch = folder
+
+    def checkpoint_kept(self) -> None:
+        """Note that a checkpoint was kept in the store."""
+        if self._training:
+            self._training.kept = time.time()
 
 
-class _Training:
-    """The figures of a training."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._steps = Counter("porelay_train_steps", "Steps that were made here", registry=registry)
-        self._slice = Gauge("porelay_train_slice_seconds", "Length of the last slice", registry=registry)
-        self._figures = {
-            "wasserstein": Gauge("porelay_train_critic_wasserstein", "Latest estimate", registry=registry),
-            "penalty": Gauge("porelay_train_gradient_penalty", "Latest value", registry=registry),
-        }
-        age = Gauge("porelay_checkpoint_age_seconds", "Since one was kept, 0 where none trains", registry=registry)
-        age.set_function(lambda: time.monotonic() - self.kept if self._step is not None else 0.0)
-        self._step: float | None = None
-        self.kept = 0.0
-
-    def began(self) -> None:
-        self._step, self.kept = None, time.monotonic()
-
-    def progress(self, progress: Progress) -> None:
-        if self._step is not None:
-            self._steps.inc(max(0.0, progress.done - self._step))
-        self._step = progress.done
-        for name, gauge in self._figures.items():
-            if name in progress.figures:
-                gauge.set(progress.figures[name])
-
-    def ended(self, seconds: float) -> None:
-        self._step = None
-        self._slice.set(seconds)
+def _flat(model: BaseModel) -> Iterator[object]:
+    """Yield what a message holds, and what its tuples and mappings hold."""
+    for _, value in model:
+        if isinstance(value, Mapping):
+            yield from value.values()
+        elif isinstance(value, tuple):
+            yield from value
+        else:
+            yield value
 
 
 def _voxels(model: BaseModel) -> int:
     """Return the voxels of all volumes that a message points at."""
-    values = [value for _, value in model]
-    flat = [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
-    return sum(one.voxels for one in flat if isinstance(one, VolumeRef))
+    return sum(one.voxels for one in _flat(model) if isinstance(one, VolumeRef))
 
 
-def metered(store: Store, meter: Meter) -> Store:
-    """Return the store with its calls timed."""
-    return cast(Store, _Metered(store, meter))
-
-
-class _Metered:
-    def __init__(self, store: Store, meter: Meter) -> None:
-        self._store, self._meter = store, meter
-        for name in TIMED:
-            setattr(self, name, self._timed(name, getattr(store, name)))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-    def _timed(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        meter = self._meter
-
-        @wraps(call)
-        def timed(*args: Any, **kwargs: Any) -> Any:
-            began, outcome = time.perf_counter(), "ok"
-            try:
-                answer = call(*args, **kwargs)
-            except KeyError:
-                outcome = "absent"
-                raise
-            except Exception:
-                outcome = "failed"
-                raise
-            finally:
-                meter.store_seconds.labels(name, outcome).observe(time.perf_counter() - began)
-            self._count(name, args, answer)
-            return answer
-
-        return timed
-
-    def _count(self, name: str, args: tuple[Any, ...], answer: Any) -> None:
-        if name == "read":
-            self._meter.store_bytes.labels(name).inc(len(answer))
-        elif name in ("write", "write_new"):
-            self._meter.store_bytes.labels(name).inc(len(args[1]))
-        elif name == "keep_scratch":
-            self._meter.checkpoint_kept()
+def _bytes(model: BaseModel) -> int:
+    """Return the bytes of all that a message points at; volumes count as they are in memory."""
+    volumes = sum(one.voxels * np.dtype(one.dtype).itemsize for one in _flat(model) if isinstance(one, VolumeRef))
+    return volumes + sum(one.size_bytes for one in _flat(model) if isinstance(one, (StackRef, FileRef)))

@@ -41,6 +41,11 @@ class Health:
             yield "not connected to the broker"
         elif not pulse.consuming:
             yield "no consumer is active"
+        if pulse.alarm:
+            yield (
+                f"the broker takes no messages, for it has an alarm ({pulse.alarm}). "
+                "Free memory or disk there; it goes on by itself."
+            )
         if trouble := self._store_trouble():
             yield trouble
 

@@ -12,6 +12,11 @@ from porelay_schemas.base import Closed
 from porelay_schemas.errors import BadInput, nearest
 
 PREFIX = "PORELAY_"
+LONGEST_S = 23 * 3600.0
+"""No stage may be allowed more: the broker takes a delivery back after a day (`CONSUMER_TIMEOUT_MS`)."""
+
+CACHE_BYTES = 50 * 2**30
+SIZES = ("max_memory_bytes", "cache_bytes")
 
 
 def _content(variable: str, path: str) -> str:
@@ -56,6 +61,9 @@ class Settings(Closed):
     cache: Path = Field(
         default=Path("porelay-cache"), description="folder for what is fetched from, or prepared for, a bucket"
     )
+    cache_bytes: Annotated[int, ByteSize] = Field(
+        default=CACHE_BYTES, ge=2**20, description="size that copies in the cache are kept below, such as `200GiB`"
+    )
     slice_s: float = Field(
         default=600.0, ge=1, le=1500, description="seconds a worker holds a training before it saves and asks again"
     )
@@ -66,7 +74,16 @@ class Settings(Closed):
         default=25.0, ge=0, description="seconds that a worker has to finish what it holds when it is asked to end"
     )
     isolated_limit_s: float = Field(
-        default=3600.0, ge=1, description="seconds a stage in a child process (ingest, mesher, comsol-bridge) may take"
+        default=3600.0,
+        ge=1,
+        le=LONGEST_S,
+        description="seconds a stage in a child process (ingest, mesher, comsol-bridge) may take",
+    )
+    stage_limit_s: float = Field(
+        default=21600.0,
+        ge=1,
+        le=LONGEST_S,
+        description="seconds any other stage may take; one that takes longer is parked with that reason",
     )
     quiet_s: float = Field(
         default=120.0, ge=0, description="seconds without change until a dropped folder without marker is complete"
@@ -102,8 +119,9 @@ class Settings(Closed):
     @classmethod
     def _validated(cls, values: dict[str, object]) -> Self:
         try:
-            if isinstance(text := values.get("max_memory_bytes"), str):
-                values["max_memory_bytes"] = int(ByteSize._validate(text, None))  # type: ignore[arg-type]
+            for name in SIZES:
+                if isinstance(text := values.get(name), str):
+                    values[name] = int(ByteSize._validate(text, None))  # type: ignore[arg-type]
             return cls.model_validate(values)
         except (ValidationError, ValueError) as error:
             raise BadInput(f"settings: {error}") from error

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import tifffile
 from minio import Minio
 
+from porelay_ingest.intake import taking
 from porelay_ingest.intake.completeness import Patience
 from porelay_ingest.intake.keeper import Keeper, bucket_of
 from porelay_ingest.intake.ledger import Ledger
@@ -180,3 +182,22 @@ def npy(nbytes):
     file = io.BytesIO()
     np.save(file, np.random.default_rng(0).integers(0, 256, (nbytes // 2**20, 1024, 1024), np.uint8))
     return file.getvalue()
+
+
+def test_several_keepers_of_a_bucket_check_a_drop_once(site, monkeypatch):
+    checks, brokers = [], [MemoryBroker((*STAGES, "intake")) for _ in range(4)]
+
+    def slow(path, name, memory, limits):
+        checks.append(name)
+        time.sleep(1.0)
+
+    monkeypatch.setattr(taking, "preflight", slow)
+    for number in range(3):
+        site.drop(f"inbox/electrode/{number}.tif", tiff(number))
+    keepers = [site.keeper(broker) for broker in brokers]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(Keeper.sweep, keepers))
+        list(pool.map(Keeper.sweep, keepers))
+    assert sorted(checks) == ["0.tif", "1.tif", "2.tif"]
+    assert sum(len(asked(broker)) for broker in brokers) == 3
+    assert not [key for key in site.store.list("intake") if key.endswith(".claim")]

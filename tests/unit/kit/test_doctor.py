@@ -352,10 +352,11 @@ def test_something_else_at_the_address_of_the_http_interface_is_told() -> None:
         ("4.1.0", 1_800_000, 3600.0, "warn"),
     ],
 )
+@pytest.mark.parametrize("longest", ["isolated_limit_s", "stage_limit_s"])
 def test_a_stage_that_lasts_longer_than_the_broker_waits_is_told(
-    version: str, timeout_ms: int | None, longest_s: float, verdict: str
+    version: str, timeout_ms: int | None, longest_s: float, verdict: str, longest: str
 ) -> None:
-    settings = Settings(isolated_limit_s=longest_s, slice_s=30)
+    settings = Settings(**({"isolated_limit_s": 30, "stage_limit_s": 30, "slice_s": 30} | {longest: longest_s}))
     assert nodes.consumer_timeout(nodes.Nodes(settings, Interface(version, timeout_ms))).verdict == verdict
 
 

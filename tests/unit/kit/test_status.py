@@ -146,6 +146,22 @@ def test_status_names_failure_and_remedy(command, make_run):
     assert "failed" in said and "BadInput: stack 's1.tif': not a stack" in said and "`porelay dlq replay`" in said
 
 
+def test_status_says_why_a_stage_waits_how_often_it_was_tried_and_when_it_is_again(command, make_run):
+    state = make_run(1)
+    state.put_off("ingest", StoreUnavailable("store: no answer"), attempt=2, within_s=3600)
+    at = state.waiting()["ingest"].next_try
+    assert at > datetime.now(UTC) + timedelta(seconds=3500)
+    said = command("status", state.run_id).stdout
+    assert f"StoreUnavailable: store: no answer  (attempt 2, comes again at {at.astimezone():%H:%M:%S})" in said
+    told = command.json("status", state.run_id)["stages"]["ingest"]
+    assert (told["state"], told["text"]) == ("waiting", "StoreUnavailable: store: no answer")
+    assert (told["comes_again"], told["attempt"], told["next_try"]) == (True, 2, at.isoformat())
+    assert command.json("status")["runs"][state.run_id]["put_off"] == ["ingest"]
+    assert "put off: ingest" in command("status").stdout
+    state.put_off("ingest", StoreUnavailable("store: no answer"), attempt=2, within_s=-1)
+    assert "(attempt 2, comes again, waits for a worker)" in command("status", state.run_id).stdout
+
+
 def test_status_shows_drops_of_which_no_run_came(command, store):
     now = datetime.now(UTC)
     for name, state in (("a.tif", "rejected"), ("b", "waiting"), ("c.tif", "ingested")):

@@ -68,3 +68,12 @@ def test_a_link_out_of_a_dropped_folder_is_refused(tmp_path):
     (tmp_path / "home/inbox/stack/0002.tif").symlink_to(tmp_path / "secret.txt")
     with pytest.raises(BadInput, match=r"'0002\.tif' is a link to elsewhere\. Put the file itself there"):
         store.local_folder("inbox/stack")
+
+
+def test_what_is_deleted_while_one_lists_is_left_out(store):
+    for key in ("runs/a", "runs/b", "runs/c"):
+        store.write(key, b"")
+    listing = store.list("runs")
+    assert next(listing) == "runs/a"
+    store.delete("runs/b")
+    assert list(listing) == ["runs/c"]

@@ -8,7 +8,7 @@ from porelay_kit import planning
 from porelay_kit.runner import drops
 from porelay_kit.runner import uploads as module
 from porelay_kit.runner.state import folder_digest, run_id_for, stack_ref, start
-from porelay_kit.runner.uploads import drop_of, put
+from porelay_kit.runner.uploads import drop_of, put, size_of
 from porelay_kit.store.folder import FolderStore
 from porelay_schemas.errors import BadInput
 from porelay_schemas.volumes import StackRef
@@ -94,7 +94,7 @@ def test_a_folder_is_complete_when_its_marker_comes_last(store, files, forked, m
     for name in ("write", "write_new", "upload"):
         real = getattr(FolderStore, name)
 
-        def noted(self, first, second, real=real, name=name):
+        def noted(self, first, second, *rest, real=real, name=name):
             written.append((second if name == "upload" else first).removeprefix("inbox/forked/"))
             return real(self, first, second)
 
@@ -141,7 +141,12 @@ def test_an_upload_that_was_broken_off_is_finished_and_sends_nothing_twice(store
     store.delete("inbox/forked/slices/_complete.json")
     sent = []
     real = FolderStore.upload
-    monkeypatch.setattr(FolderStore, "upload", lambda self, path, key: (sent.append(key), real(self, path, key))[1])
+
+    def noted(self, path, key, *rest):
+        sent.append(key)
+        real(self, path, key, *rest)
+
+    monkeypatch.setattr(FolderStore, "upload", noted)
     again, new = put(store, drop)
     assert (again.key, new, sent) == (drop.key, False, ["inbox/forked/slices/b.tif"])
     assert store.exists("inbox/forked/slices/_complete.json")
@@ -223,8 +228,8 @@ def test_a_rejected_drop_is_the_failure_that_is_shown(lonely, store, files, monk
     words = ("submit", files / "my scan.tif", "--plan", files / "forked.yaml")
     real = module._upload
 
-    def rejected(store, drop, there):
-        real(store, drop, there)
+    def rejected(store, drop, *rest):
+        real(store, drop, *rest)
         store.write(f"{drop.key}.rejected.txt", b"my_scan.tif: no reader knows it. Save it as TIFF.")
 
     monkeypatch.setattr(module, "_upload", rejected)
@@ -236,8 +241,8 @@ def test_a_rejected_drop_is_the_failure_that_is_shown(lonely, store, files, monk
 def test_waiting_ends_with_table_report_and_exit_code(lonely, store, files, forked, monkeypatch):
     real = module._upload
 
-    def run_at_once(store, drop, there):
-        real(store, drop, there)
+    def run_at_once(store, drop, *rest):
+        real(store, drop, *rest)
         state = taken(store, forked, drop.key)
         finish(state, *ALL)
         store.write(f"{state.prefix}/report.html", b"report")
@@ -246,3 +251,21 @@ def test_waiting_ends_with_table_report_and_exit_code(lonely, store, files, fork
     done = lonely("submit", files / "my scan.tif", "--plan", files / "forked.yaml", "--wait")
     assert done.exit_code == 0, done.exception
     assert "report: " in done.stdout and "mesher" in done.stdout
+
+
+def test_submit_tells_how_much_it_reads_and_sends(lonely, files):
+    done = lonely("submit", files / "slices", "--plan", files / "forked.yaml", "--truth", files / "truth.tif")
+    said = [line.split() for line in done.stderr.splitlines()]
+    told = [line[:2] for line in said if line[0] in ("reading", "uploading")]
+    assert told == [["reading", "done"], ["uploading", "done"]] and len(done.stdout.splitlines()) == 1
+    quiet = lonely("submit", files / "my scan.tif", "--plan", files / "forked.yaml", "--json")
+    assert quiet.exit_code == 0 and quiet.stderr == ""
+
+
+def test_every_byte_of_a_drop_is_told_once_read_and_once_sent(store, files, forked):
+    read, sent = [], []
+    drop = drop_of(forked, files / "slices", files / "truth.tif", read=read.append)
+    put(store, drop, sent.append)
+    assert sum(read) == sum(sent) == size_of(files / "slices", files / "truth.tif") == 5 + 5 + 6
+    put(store, drop, sent.append)
+    assert sum(sent) == 16

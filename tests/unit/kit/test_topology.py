@@ -3,9 +3,12 @@
 import re
 
 import pytest
+from pydantic import ValidationError
 
 from porelay_kit.broker import permissions
 from porelay_kit.broker.topology import Queue, Topology, retry_of, version_of
+from porelay_kit.runner import serve
+from porelay_kit.settings import Settings
 from porelay_schemas.errors import BadInput
 from porelay_schemas.route import STAGES
 
@@ -25,10 +28,13 @@ POLICY_KEYS = {
 
 
 class Server:
-    """A connection to a server that has some queues, and answers 404 for the others as RabbitMQ does."""
+    """A connection to a server that has some queues, and answers 404 for the others as RabbitMQ does.
 
-    def __init__(self, *names: str) -> None:
-        self.names, self.declared, self.bound = names, [], []
+    As RabbitMQ does from 4.3 on, it answers 403 for those that are refused.
+    """
+
+    def __init__(self, *names: str, refused: tuple[str, ...] = ()) -> None:
+        self.names, self.refused, self.declared, self.bound = names, refused, [], []
 
     def channel(self) -> "Server":
         return self
@@ -43,6 +49,8 @@ class Server:
         from pika.exceptions import ChannelClosedByBroker
 
         if more.pop("passive", False):
+            if name in self.refused:
+                raise ChannelClosedByBroker(403, f"ACCESS_REFUSED - configure access to {name!r}")
             if name not in self.names:
                 raise ChannelClosedByBroker(404, f"NOT_FOUND - no {name!r}")
         else:
@@ -116,6 +124,17 @@ def test_how_long_a_delivery_may_be_held_is_said_where_it_is_understood(version)
     assert ("consumer-timeout" in policy_of("mesher.v1", version)) == (version >= (3, 12))
 
 
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("version", [(3, 12, 0), (3, 13, 7), (4, 1, 0)])
+def test_no_stage_may_be_allowed_longer_than_the_broker_waits(stage, version):
+    waits_s = policy_of(f"{stage}.v1", version)["consumer-timeout"] / 1000
+    limits = ("stage_limit_s", "isolated_limit_s", "slice_s")
+    for name in limits:
+        with pytest.raises(ValidationError, match=name):
+            Settings(**{name: waits_s})
+    assert max(getattr(Settings(), name) for name in limits) + serve.PATIENCE_S < waits_s
+
+
 def test_what_is_put_off_comes_back_to_its_own_queue_after_the_delay():
     for delay in TOPOLOGY.retry_ladder_s:
         policy = policy_of(retry_of(delay), (3, 10, 8))
@@ -161,6 +180,11 @@ def test_checking_declares_nothing_and_says_what_is_missing_and_what_mends_it():
 def test_a_server_that_has_all_of_it_passes_the_check():
     everything = [one.name for one in (*TOPOLOGY.exchanges, *TOPOLOGY.queues)]
     TOPOLOGY.check(Server(*everything))
+
+
+def test_what_the_server_does_not_tell_this_user_of_is_not_called_missing():
+    everything = {one.name for one in (*TOPOLOGY.exchanges, *TOPOLOGY.queues)}
+    TOPOLOGY.check(Server(*everything - {"ingest", "mesher.v1"}, refused=("ingest", "mesher.v1")))
 
 
 def test_definitions_carry_all_of_it_for_one_virtual_host():

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from datetime import timedelta
 
 import pytest
 from made import requests_in, result_of
@@ -46,7 +47,8 @@ def stages(monkeypatch):
 def make_worker(store, broker):
     def make(**changes):
         made = Outcomes()
-        one = Worker(tuple(STAGES), broker, changes.pop("store", store), Settings(home=store.home), observer=made)
+        settings = Settings(home=store.home, stage_limit_s=changes.pop("stage_limit_s", 60.0))
+        one = Worker(tuple(STAGES), broker, changes.pop("store", store), settings, observer=made)
         one.outcomes = made.all
         return one
 
@@ -130,7 +132,7 @@ def test_a_permanent_failure_is_parked_and_stands_in_its_run(make_run, make_work
 
 
 def test_what_fails_for_now_is_put_off_and_its_run_says_that_it_waits(make_run, store, stages):
-    broker = MemoryBroker(STAGES, retry_ladder_s=(0.0, 0.0))
+    broker = MemoryBroker(STAGES, retry_ladder_s=(0.0, -1.0))
     one = Worker(tuple(STAGES), broker, store, Settings(home=store.home))
     state, failures = make_run(), [StoreUnavailable("store: no answer."), StoreUnavailable("store: no answer.")]
     waited = []
@@ -146,6 +148,9 @@ def test_what_fails_for_now_is_put_off_and_its_run_says_that_it_waits(make_run, 
         one.handle(delivery)
     assert [list(waiting) for waiting in waited] == [[], ["segment"], ["segment"]]
     assert waited[1]["segment"].error == "StoreUnavailable" and not waited[1]["segment"].permanent
+    first, second = (waiting["segment"] for waiting in waited[1:])
+    assert (first.attempt, first.next_try - first.at) == (1, timedelta(0))
+    assert (second.attempt, second.next_try - second.at) == (2, timedelta(seconds=-1))
     assert not state.waiting() and not state.failures() and state.ended()
 
 
@@ -424,3 +429,51 @@ def test_a_question_is_put_to_the_store_no_more_often_than_it_should():
     asked.at_once()
     asked()
     assert len(looks) == 2
+
+
+def test_a_stage_over_its_limit_stops_when_it_tells_how_far_it_is_and_is_parked(
+    make_run, make_worker, broker, stages, monkeypatch
+):
+    state = make_run(done=("ingest",))
+    reached = []
+
+    def slow(request, bench):
+        bench.progress(1, 10)
+        bench._began -= 61
+        bench._told = 0.0
+        bench.progress(2, 10)
+        reached.append("behind the limit")
+
+    stages["preprocess"] = slow
+    worker.follow(state, broker, state.run(), state.plan(), result_of(state.run_id, "ingest"))
+    assert work_off(make_worker(), broker) == [("preprocess", "dead")]
+    (letter,) = broker.dead_letters("preprocess")
+    assert letter.error == "TookTooLong" and "preprocess: not done within 60 s." in letter.text
+    assert "raise PORELAY_STAGE_LIMIT_S" in state.failures()["preprocess"].text and not reached
+
+
+def test_a_stage_that_is_all_done_is_not_thrown_away_at_its_limit(make_run, make_worker, broker, stages):
+    state = make_run()
+
+    def late(request, bench):
+        bench._began -= 61
+        bench.progress(10, 10)
+
+    stages["ingest"] = late
+    begin(state, broker)
+    assert work_off(make_worker(), broker)[0] == ("ingest", "ok")
+
+
+def test_only_what_goes_on_beyond_limit_and_patience_is_given_up(make_run, make_worker, broker, stages):
+    state, verdicts, one = make_run(done=("ingest",)), [], make_worker(stage_limit_s=1.0)
+
+    def silent(request, bench):
+        verdicts.extend([one.give_up(60.0), one.give_up(-1.0), one.give_up(-1.0)])
+
+    assert not one.give_up(-1.0)
+    stages["preprocess"] = silent
+    worker.follow(state, broker, state.run(), state.plan(), result_of(state.run_id, "ingest"))
+    outcomes = work_off(one, broker)
+    assert verdicts == [False, True, False] and outcomes[0] == ("preprocess", "lost")
+    assert [letter.error for letter in broker.dead_letters("preprocess")] == ["TookTooLong"]
+    assert state.ended()

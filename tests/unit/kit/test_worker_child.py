@@ -19,7 +19,7 @@ from porelay_kit.runner.child import Isolated, WorkerDied
 from porelay_kit.runner.state import start
 from porelay_kit.runner.worker import Worker
 from porelay_kit.settings import Settings
-from porelay_schemas.errors import BadInput, Stopped, TooLarge, UnknownMethod
+from porelay_schemas.errors import BadInput, Stopped, TookTooLong, TooLarge, UnknownMethod
 from porelay_schemas.messages import MesherRequest
 from porelay_schemas.plan import MethodCall, Phase
 
@@ -153,7 +153,7 @@ def test_more_memory_than_allowed_is_refused_in_words(isolated, ask, store, sett
 
 def test_a_stage_that_hangs_is_ended_at_its_limit(store, settings, ask):
     isolated = Isolated(settings.model_copy(update={"isolated_limit_s": 3.0}))
-    with pytest.raises(WorkerDied, match=r"not done within 3 s.*PORELAY_ISOLATED_LIMIT_S"):
+    with pytest.raises(TookTooLong, match=r"not done within 3 s.*PORELAY_ISOLATED_LIMIT_S"):
         isolated(ask("hangs"), store, settings, Control())
     isolated.close()
 

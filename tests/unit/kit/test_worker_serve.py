@@ -19,7 +19,8 @@ from porelay_kit.broker.base import Delivery, Pulse
 from porelay_kit.broker.memory import MemoryBroker
 from porelay_kit.cli.serve import _command
 from porelay_kit.log import Log
-from porelay_kit.meter import Meter, metered
+from porelay_kit.meter import Meter
+from porelay_kit.meter_store import metered
 from porelay_kit.monitor import Health, show
 from porelay_kit.runner import serve
 from porelay_kit.runner.supervisor import supervise
@@ -35,6 +36,11 @@ def get(port: int, path: str) -> tuple[int, str]:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
+
+
+ALARMED = (
+    "the broker takes no messages, for it has an alarm (low on disk). Free memory or disk there; it goes on by itself."
+)
 
 
 class Connection:
@@ -74,8 +80,9 @@ def connection(store):
         (Pulse(61.0, 30.0, True, True), ["the I/O loop has not gone round for 61 s"], []),
         (Pulse(0.1, 30.0, True, False), ["connected, but no consumer is active"], ["no consumer is active"]),
         (Pulse(0.1, 30.0, False, False), [], ["not connected to the broker"]),
+        (Pulse(0.1, 30.0, True, True, "low on disk"), [], [ALARMED]),
     ],
-    ids=["well", "stuck loop", "silent dead consumer", "reconnecting"],
+    ids=["well", "stuck loop", "silent dead consumer", "reconnecting", "alarm"],
 )
 def test_livez_and_readyz_tell_what_is_wrong(pulse, live, ready, connection):
     connection.pulse = pulse
@@ -252,6 +259,22 @@ def test_what_is_not_finished_within_the_grace_is_left_and_the_connection_closed
     assert site.leave() is False
     assert site.events("left")[0]["stage"] == "ingest"
     assert bus.closed and not bus.idle()
+    release.set()
+
+
+def test_a_stage_that_hangs_is_parked_after_its_limit_and_the_process_leaves(
+    store, bus, make_run, fake_stages, monkeypatch
+):
+    monkeypatch.setattr(serve, "PATIENCE_S", 0.2)
+    release = threading.Event()
+    fake_stages["preprocess"] = lambda bench: release.wait(20)
+    site = Site(store, bus, grace_s=0.2, stage_limit_s=1.0)
+    state = make_run()
+    begin(state, bus)
+    wait_for(lambda: site.ended)
+    assert site.ended == [False] and site.events("gave up") and bus.closed
+    assert "PORELAY_STAGE_LIMIT_S" in state.failures()["preprocess"].text
+    assert [letter.error for letter in bus.dead_letters("preprocess")] == ["TookTooLong"]
     release.set()
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -12,11 +13,13 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker, UnroutableError
 
 from porelay_kit.broker import envelope, link
 from porelay_kit.broker.base import MAX_BODY_BYTES, DeadLetter, Drop, Unroutable, Verdict, too_big
-from porelay_kit.broker.topology import dead_of, queue_of, retry_of
+from porelay_kit.broker.topology import INTAKE, dead_of, queue_of, retry_of
 from porelay_schemas.errors import BadInput
 
 HEARTBEAT_S = 600
 """Who decides about dead letters may think for so long between two of them."""
+BACK_S = 1.0
+"""The longest to wait until the server has back what was looked at."""
 
 
 @contextmanager
@@ -48,28 +51,38 @@ def waiting(channel: Any, stage: str, ladder: tuple[float, ...]) -> list[bytes]:
     """Return the bodies of the messages of a stage that wait or are put off.
 
     Each that waits is sent to the end of its queue again before it is taken from the front, so that looking does not
-    count as a return; what is put off has no limit of returns.
+    count as a return; what is put off has no limit of returns. Raises BadInput, with their number, for the queue of
+    drops: it has one reader at a time, and RabbitMQ lets nobody else look.
     """
+    if stage == INTAKE:
+        count = channel.queue_declare(queue_of(stage), passive=True).method.message_count
+        raise BadInput(
+            f"queue {queue_of(stage)}: {count} notifications wait there, and RabbitMQ shows them to their reader only. "
+            "What they told of lies in the inbox: `porelay status` lists the drops."
+        )
     bodies = []
     for method, properties, body in _take(channel, queue_of(stage)):
         channel.basic_publish("work", queue_of(stage), body, envelope.copied(properties), mandatory=True)
         channel.basic_ack(method.delivery_tag)
         bodies.append(body)
     for delay in ladder:
-        put_off = _take(channel, retry_of(delay))
+        put_off = list(_take(channel, retry_of(delay)))
         bodies += [body for method, _, body in put_off if method.routing_key == queue_of(stage)]
+        _give_back(channel, retry_of(delay), len(put_off))
     return bodies
 
 
 def dead_letters(channel: Any, stage: str) -> list[DeadLetter]:
     """Return the dead letters of a stage; they stay."""
-    return [_letter(stage, properties, body) for _, properties, body in _take(channel, dead_of(stage))]
+    letters = [_letter(stage, properties, body) for _, properties, body in _take(channel, dead_of(stage))]
+    _give_back(channel, dead_of(stage), len(letters))
+    return letters
 
 
 def sift(channel: Any, stage: str, decide: Callable[[DeadLetter], Verdict]) -> int:
     """Send again, destroy or keep each dead letter of a stage; return how many left."""
-    left = 0
-    for method, properties, body in list(_take(channel, dead_of(stage))):
+    left, letters = 0, list(_take(channel, dead_of(stage)))
+    for method, properties, body in letters:
         verdict = decide(_letter(stage, properties, body))
         if verdict is None:
             continue
@@ -79,6 +92,7 @@ def sift(channel: Any, stage: str, decide: Callable[[DeadLetter], Verdict]) -> i
             raise TypeError(f"verdict {verdict!r}: wanted a body, Drop or None")
         channel.basic_ack(method.delivery_tag)
         left += 1
+    _give_back(channel, dead_of(stage), len(letters) - left)
     return left
 
 
@@ -99,6 +113,16 @@ def _take(channel: Any, name: str) -> Iterator[tuple[Any, Any, bytes]]:
         if method is None:
             return
         yield method, properties, body
+
+
+def _give_back(channel: Any, name: str, count: int) -> None:
+    """Return what is held, and wait for the server to have it: it takes a moment in which nobody would see it."""
+    if not count:
+        return
+    channel.basic_nack(0, multiple=True, requeue=True)
+    deadline = time.monotonic() + BACK_S
+    while channel.queue_declare(name, passive=True).method.message_count < count and time.monotonic() < deadline:
+        time.sleep(0.005)
 
 
 def _letter(stage: str, properties: Any, body: bytes) -> DeadLetter:

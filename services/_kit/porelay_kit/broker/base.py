@@ -59,12 +59,17 @@ Verdict = bytes | type[Drop] | None
 
 @dataclass(frozen=True)
 class Pulse:
-    """What a broker adapter knows of itself; `tick_age_s` is how long ago its I/O loop last went round."""
+    """What a broker adapter knows of itself; `tick_age_s` is how long ago its I/O loop last went round.
+
+    `alarm` is why the broker takes no messages at present, empty where it takes them. RabbitMQ tells it only to
+    connections that have tried to publish.
+    """
 
     tick_age_s: float
     heartbeat_s: float
     connected: bool
     consuming: bool
+    alarm: str = ""
 
 
 def too_big(stage: str, body: bytes) -> BadMessage:
@@ -83,6 +88,10 @@ class Broker(Protocol):
     and `park` raise KeyError for a delivery that is not held any more (settled already, or its connection was lost:
     then it comes again to somebody).
     """
+
+    @property
+    def retry_ladder_s(self) -> tuple[float, ...]:
+        """For how long a delivery is put off after its first attempt, its second, and so on."""
 
     def publish(self, stage: str, body: bytes) -> None:
         """Put a request on the queue of a stage; return when it is safe.
@@ -109,7 +118,10 @@ class Broker(Protocol):
         """Move a delivery to the dead letters, with the reason."""
 
     def waiting(self, stage: str) -> list[bytes]:
-        """Return the bodies of the messages of a stage that wait or are put off; they stay, and lose no attempt."""
+        """Return the bodies of the messages of a stage that wait or are put off; they stay, and lose no attempt.
+
+        Raises BadInput for the notifications of drops where the server does not let one look.
+        """
 
     def dead_letters(self, stage: str) -> list[DeadLetter]:
         """Return the dead letters of a stage; they stay, however often one looks."""

@@ -16,6 +16,8 @@ from porelay_kit.broker.topology import Binding, Exchange, Policy, Queue, Topolo
 from porelay_kit.steps import Step
 
 NO_VIEW = "Set PORELAY_AMQP_MANAGEMENT_URL, or let an administrator do it: "
+FLAGS_SINCE = (4, 3)
+"""The servers that come with the second `rabbitmqadmin`, whose options are flags."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,10 @@ def _exchange(wanted: Exchange, there: dict[str, Any] | None, live: Live, *, app
     if (there["type"], there["durable"]) == (wanted.kind, True):
         return Step("=", what)
     lasting = "durable" if there["durable"] else "not durable"
+    named = f"--name {wanted.name}" if live.version >= FLAGS_SINCE else f"name={wanted.name}"
     road = (
         f"It is {there['type']}, {lasting}, and that is for ever. Stop the workers, delete it "
-        f"(`rabbitmqadmin -V {shlex.quote(live.vhost)} delete exchange name={wanted.name}`), and apply again."
+        f"(`rabbitmqadmin -V {shlex.quote(live.vhost)} delete exchange {named}`), and apply again."
     )
     return Step("!", what, road)
 

@@ -44,7 +44,7 @@ class MemoryBroker:
         self._late: list[tuple[float, int, _Held]] = []
         self._held: dict[int, _Held] = {}
         self._listeners: list[tuple[str, Callable[[str, bytes], None]]] = []
-        self._ladder, self._clock = retry_ladder_s, clock
+        self.retry_ladder_s, self._clock = retry_ladder_s, clock
         self._tags = itertools.count(1)
         self._changed = threading.Condition()
 
@@ -104,12 +104,12 @@ class MemoryBroker:
 
     def retry(self, delivery: Delivery, error: BaseException) -> bool:
         """Put a delivery off by its attempt's delay, or park it after the last; return whether it will come again."""
-        if delivery.attempt > len(self._ladder):
+        if delivery.attempt > len(self.retry_ladder_s):
             self.park(delivery, error)
             return False
         with self._changed:
             del self._held[delivery.tag]
-            due = self._clock() + self._ladder[delivery.attempt - 1]
+            due = self._clock() + self.retry_ladder_s[delivery.attempt - 1]
             later = replace(delivery, attempt=delivery.attempt + 1, redelivered=False)
             heapq.heappush(self._late, (due, next(self._tags), _Held(later, 0)))
             self._changed.notify_all()

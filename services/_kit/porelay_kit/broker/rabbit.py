@@ -42,7 +42,7 @@ class RabbitBroker:
         patience_s: float = PATIENCE_S,
     ) -> None:
         self._parameters = link.parameters(url, tls)
-        self._ladder, self._patience = retry_ladder_s, patience_s
+        self.retry_ladder_s, self._patience = retry_ladder_s, patience_s
         self._link = link.Link(self._parameters)
         self._press = Press(self._link, self.where, patience_s)
         self._hands = Hands(self._link, self._press)
@@ -65,7 +65,7 @@ class RabbitBroker:
         """Tell how the connection is."""
         bond = self._link
         consuming = bond.connected and self._hands.taking
-        return Pulse(time.monotonic() - bond.ticked, link.HEARTBEAT_S, bond.connected, consuming)
+        return Pulse(time.monotonic() - bond.ticked, link.HEARTBEAT_S, bond.connected, consuming, bond.alarm)
 
     def close(self) -> None:
         """Leave; what is held comes again to somebody."""
@@ -99,10 +99,10 @@ class RabbitBroker:
 
     def retry(self, delivery: Delivery, error: BaseException) -> bool:
         """Put a delivery off by its attempt's delay, or park it after the last; return whether it will come again."""
-        if delivery.attempt > len(self._ladder):
+        if delivery.attempt > len(self.retry_ladder_s):
             self.park(delivery, error)
             return False
-        exchange = retry_of(self._ladder[delivery.attempt - 1])
+        exchange = retry_of(self.retry_ladder_s[delivery.attempt - 1])
         self._pass_on(exchange, delivery, {"x-attempt": delivery.attempt + 1} | envelope.reason_of(error))
         return True
 
@@ -132,7 +132,7 @@ class RabbitBroker:
     def waiting(self, stage: str) -> list[bytes]:
         """Return the bodies of the messages of a stage that wait or are put off; they go to the end of the queue."""
         with aside.channel_of(self._parameters) as channel:
-            return aside.waiting(channel, stage, self._ladder)
+            return aside.waiting(channel, stage, self.retry_ladder_s)
 
     def dead_letters(self, stage: str) -> list[DeadLetter]:
         """Return the dead letters of a stage; they stay."""

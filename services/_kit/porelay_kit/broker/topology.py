@@ -21,13 +21,13 @@ INTAKE = "intake"
 
 TRAINER, TRAINER_RETURNS = "slicegan-trainer", 20
 MOST_MESSAGES = 100_000
-CONSUMER_TIMEOUT_MS = 7_200_000
-"""Longer than any delivery is held: an isolated stage may take an hour. It ends a worker that hangs, connected."""
+CONSUMER_TIMEOUT_MS = 86_400_000
+"""Longer than any delivery is held: settings allow no stage more than `LONGEST_S`. It ends a worker that hangs."""
 
 DAY_S = 86_400
 UNLIMITED_SINCE = (4, 0)
 CONSUMER_TIMEOUT_SINCE = (3, 12)
-MISSING = 404
+MISSING, REFUSED = 404, 403
 Version = tuple[int, ...]
 
 
@@ -159,7 +159,10 @@ class Topology:
             channel.queue_bind(binding.queue, binding.exchange, binding.key)
 
     def missing(self, connection: Any) -> Iterator[str]:
-        """Yield the exchanges and queues that the server does not have; nothing is declared."""
+        """Yield the exchanges and queues that the server does not have; nothing is declared.
+
+        From 4.3 on the server does not tell a user of what he has no right to: that is not missed.
+        """
         for exchange in self.exchanges:
             if not _there(connection, "exchange_declare", exchange.name):
                 yield f"exchange {exchange.name}"
@@ -216,7 +219,9 @@ def _there(connection: Any, question: str, name: str) -> bool:
     except ChannelClosedByBroker as error:
         if error.reply_code == MISSING:
             return False
-        raise
+        if error.reply_code != REFUSED:
+            raise
+        return True
     channel.close()
     return True
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "cancel": "porelay_kit.cli.runs:cancel",
     "dlq": "porelay_kit.cli.dlq:dlq",
     "reconcile": "porelay_kit.cli.reconcile:reconcile",
+    "sweep": "porelay_kit.cli.sweep:sweep",
     "plugins": "porelay_kit.cli.plugins:plugins",
     "plan": "porelay_kit.cli.plan:plan",
     "topology": "porelay_kit.cli.topology:topology",

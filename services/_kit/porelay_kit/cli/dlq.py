@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Callable, Iterable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import click
 
 from porelay_kit.broker.base import Broker, DeadLetter, Drop, Verdict
 from porelay_kit.cli import json_option, print_json
+from porelay_kit.cli.ages import age
 from porelay_kit.cli.servers import broker_of, home_option, known_runs, store_at
 from porelay_kit.runner.letters import QUEUES, Filter, document, letters, patched, run_of, sift, take_back
 from porelay_kit.runner.state import RunState
@@ -19,17 +19,6 @@ from porelay_schemas.errors import BadInput, PorelayError, nearest
 
 SLOWEST = 0.1
 """Messages per second; slower, and the broker would take the connection for dead."""
-
-_SECONDS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
-
-
-def _age(context: click.Context, parameter: click.Parameter, value: str | None) -> timedelta | None:
-    if value is None:
-        return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d)", value.strip())
-    if not match:
-        raise click.BadParameter(f"got {value!r}, wanted a number and s, min, h or d, such as 30min or 2d")
-    return timedelta(seconds=float(match[1]) * _SECONDS[match[2]])
 
 
 def _rate(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
@@ -55,8 +44,8 @@ _FILTERS = (
     click.option("--run", "runs", multiple=True, shell_complete=known_runs, help="Only of this run."),
     click.option("--error", "errors", multiple=True, metavar="CLASS", help="Only this error; * stands for anything."),
     click.option("--id", "ids", multiple=True, shell_complete=known_letters, help="Only this letter."),
-    click.option("--older-than", callback=_age, metavar="AGE", help="Parked longer ago than this, such as 30min."),
-    click.option("--newer-than", callback=_age, metavar="AGE", help="Parked after that, such as 2h or 3d."),
+    click.option("--older-than", callback=age, metavar="AGE", help="Parked longer ago than this, such as 30min."),
+    click.option("--newer-than", callback=age, metavar="AGE", help="Parked after that, such as 2h or 3d."),
 )
 
 

@@ -4,7 +4,7 @@ import click
 
 from porelay_kit import planning
 from porelay_kit.cli import json_option, print_json
-from porelay_kit.cli.run import plan_names
+from porelay_kit.cli.recipe import plan_names
 
 plan_argument = click.argument("name", metavar="NAME|FILE", shell_complete=plan_names)
 

@@ -1,59 +1,18 @@
 """`porelay run`: a stack goes in, a report comes out; one process, no server."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
-from porelay_kit import planning
 from porelay_kit.cli import BAD_INPUT, FAILED, UNREACHABLE, json_option, print_json
 from porelay_kit.cli.console import print_table, watcher
+from porelay_kit.cli.recipe import Recipe, recipe_options
 from porelay_kit.cli.servers import home_option, place, store_at
 from porelay_kit.runner import embedded
 from porelay_kit.runner.embedded import Outcome
 from porelay_kit.runner.state import RunState, stack_ref, start
 from porelay_kit.settings import Settings
-from porelay_schemas import planes as separate
-from porelay_schemas.plan import voxel_um as parse_voxel
-
-
-def _voxel(context: click.Context, parameter: click.Parameter, value: str | None) -> object:
-    try:
-        return None if value is None else parse_voxel(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
-
-
-def plan_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Complete the name of a shipped plan."""
-    return [name for name in planning.shipped() if name.startswith(incomplete)]
-
-
-_RECIPE = (
-    click.argument("stack", type=click.Path(path_type=Path)),
-    click.option("--plan", default="electrode", show_default=True, shell_complete=plan_names, help="A name or a file."),
-    click.option("--voxel-um", callback=_voxel, metavar="Z,Y,X", help="Voxel size in micrometres; one for a cube."),
-    click.option("--set", "changes", multiple=True, metavar="STAGE.PARAM=VALUE", help="Change a parameter."),
-    click.option("--seed", type=int, help="Seed of everything that draws random numbers."),
-    click.option("--truth", type=click.Path(path_type=Path), help="Known labels of the same voxels, to state Dice."),
-    click.option(
-        "--plane",
-        "planes",
-        multiple=True,
-        metavar="AXIS=FILE",
-        help="For anisotropic training from separate images, STACK being those across z: y=FILE, images across y with "
-        "rows along z and columns along x; x=FILE, images across x with rows along z and columns along y.",
-    ),
-)
-
-
-def recipe_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the stack, the plan and its changes, the truth and the planes."""
-    for option in reversed(_RECIPE):
-        function = option(function)
-    return function
 
 
 @click.command()
@@ -63,13 +22,7 @@ def recipe_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--workers", type=int, help="Threads of a stage.")
 @json_option
 def run(
-    stack: Path,
-    plan: str,
-    voxel_um: tuple[float, float, float] | None,
-    changes: tuple[str, ...],
-    seed: int | None,
-    truth: Path | None,
-    planes: tuple[str, ...],
+    recipe: Recipe,
     home: Path | None,
     max_memory: str | None,
     workers: int | None,
@@ -83,10 +36,10 @@ def run(
     too. Use `porelay submit` to have workers run it.
     """
     settings = Settings.from_env(home=home, max_memory_bytes=max_memory, workers=workers)
-    chosen = planning.load(plan, changes, voxel_um=voxel_um, seed=seed)
-    store = store_at(home)
-    across = {axis: stack_ref(Path(file)) for axis, file in separate.parse(planes).items()}
-    state = start(store, chosen, stack_ref(stack), stack_ref(truth) if truth else None, across)
+    chosen, store = recipe.load(), store_at(home)
+    across = {axis: stack_ref(file) for axis, file in recipe.across.items()}
+    truth = stack_ref(recipe.truth) if recipe.truth else None
+    state = start(store, chosen, stack_ref(recipe.stack), truth, across)
     state.resume()
     with watcher(quiet=as_json) as watch:
         outcome = embedded.run(state, settings, watch)

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -82,9 +83,20 @@ def _line(stage: StageHistory) -> str:
     seconds = f"{stage.seconds:10,.1f} s" if stage.seconds is not None else " " * 12
     when = stage.started.astimezone().strftime("%Y-%m-%d %H:%M:%S") if stage.started else " " * 19
     text = f"on {stage.host}  {stage.text}".strip() if stage.host else stage.text
-    if stage.again is not None:
-        text += "  (comes again)" if stage.again else "  (`porelay dlq replay` or `porelay submit` sends it again)"
+    if stage.again:
+        text += f"  ({_again(stage)})"
+    elif stage.again is not None:
+        text += "  (`porelay dlq replay` or `porelay submit` sends it again)"
     return f"  {stage.stage:<17} {stage.state:<9} {when} {seconds}  {text}".rstrip()
+
+
+def _again(stage: StageHistory) -> str:
+    tried = f"attempt {stage.attempt}, " if stage.attempt else ""
+    if stage.next_try is None:
+        return f"{tried}comes again"
+    if stage.next_try <= datetime.now(UTC):
+        return f"{tried}comes again, waits for a worker"
+    return f"{tried}comes again at {stage.next_try.astimezone():%H:%M:%S}"
 
 
 def _all(store: Store, *, as_json: bool) -> None:
@@ -134,13 +146,15 @@ def _summary(run_id: str, notes: Notes, plan: Plan | None, held: Collection[Spot
         "done": [stage for stage in stages if stage in notes.done],
         "running": [stage for stage in stages if stage in busy],
         "failed": [stage for stage in stages if stage in notes.failed],
+        "put_off": [stage for stage in stages if stage in notes.waiting and stage not in busy],
         "stages": len(stages),
     }
 
 
 def _words(summary: dict[str, Any]) -> str:
     parts = [f"{len(summary['done'])}/{summary['stages']} stages"]
-    parts += [f"{name}: {', '.join(summary[name])}" for name in ("running", "failed") if summary[name]]
+    words = {"running": "running", "failed": "failed", "put_off": "put off"}
+    parts += [f"{word}: {', '.join(summary[name])}" for name, word in words.items() if summary[name]]
     return "  ".join(parts)
 
 

@@ -6,20 +6,19 @@ from pathlib import Path
 import click
 from pydantic import ValidationError
 
-from porelay_kit import planning
 from porelay_kit.broker.base import Broker
 from porelay_kit.cli import json_option, print_json
-from porelay_kit.cli.run import recipe_options
+from porelay_kit.cli.recipe import Recipe, recipe_options
 from porelay_kit.cli.servers import broker_if_any, home_option, store_at
+from porelay_kit.cli.transfer import shown
 from porelay_kit.cli.watch import POLL_S, watch_to_the_end
 from porelay_kit.runner import drops
 from porelay_kit.runner.history import history
 from porelay_kit.runner.reconcile import take_up
 from porelay_kit.runner.state import RunState
-from porelay_kit.runner.uploads import Drop, drop_of, put
+from porelay_kit.runner.uploads import Drop, drop_of, put, size_of
 from porelay_kit.settings import Settings
 from porelay_kit.store.base import Store
-from porelay_schemas import planes as separate
 from porelay_schemas.errors import BadInput, Retryable
 from porelay_schemas.intake import Intake, intake_key
 
@@ -43,13 +42,7 @@ def _again(state: RunState, drop: Drop, broker: Broker | None) -> list[str]:
 @home_option
 @json_option
 def submit(
-    stack: Path,
-    plan: str,
-    voxel_um: tuple[float, float, float] | None,
-    changes: tuple[str, ...],
-    seed: int | None,
-    truth: Path | None,
-    planes: tuple[str, ...],
+    recipe: Recipe,
     wait: bool,
     home: Path | None,
     as_json: bool,
@@ -60,13 +53,15 @@ def submit(
     the name of the run. Submitted again with the same words it goes on where it was: a cancelled or failed run is taken
     up, a finished one is only told.
     """
-    chosen = planning.load(plan, changes, voxel_um=voxel_um, seed=seed)
-    store = _inbox_of(home)
-    drop = drop_of(chosen, stack, truth, {axis: Path(file) for axis, file in separate.parse(planes).items()})
+    chosen, store = recipe.load(), _inbox_of(home)
+    stack, truth, across = recipe.stack, recipe.truth, recipe.across
+    size = size_of(stack, *([truth] if truth else []), *across.values())
+    with shown("reading", size, quiet=as_json) as read:
+        drop = drop_of(chosen, stack, truth, across, read=read)
     if not as_json:
-        size = drop.stack.ref.size_bytes + sum(image.ref.size_bytes for image in drop.beside)
         click.echo(f"{drop.stack.path} -> {store.url}/{drop.folder} ({size / 1e6:,.1f} MB)", err=True)
-    drop, new = put(store, drop)
+    with shown("uploading", size, quiet=as_json) as sent:
+        drop, new = put(store, drop, sent)
     state = RunState(store, drop.run_id)
     with broker_if_any() as broker:
         ended = not new and store.exists(f"{state.prefix}/run.json") and history(state, times=False).state == "done"

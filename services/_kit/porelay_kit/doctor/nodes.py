@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from porelay_kit.broker.management import Management
+from porelay_kit.broker.topology import CONSUMER_TIMEOUT_MS
 from porelay_kit.doctor import clock, space
 from porelay_kit.doctor.finding import Answer, Excuse, Finding, examine, fail, ok, unknown, unreachable, warn
 from porelay_kit.settings import Settings
@@ -104,16 +105,24 @@ def clock_skew(nodes: Nodes) -> Answer:
 
 def consumer_timeout(nodes: Nodes) -> Answer:
     """A delivery is not taken from a worker that is still busy with it."""
-    longest = max(nodes.settings.slice_s, nodes.settings.isolated_limit_s)
+    allowed = nodes.settings
+    longest = max(allowed.slice_s, allowed.isolated_limit_s, allowed.stage_limit_s)
     limit, where = _limit(nodes)
     seen = f"a stage may hold a delivery for {longest:g} s; the broker takes it back after {limit:g} s ({where})"
     if limit <= longest:
         advice = (
-            f"Set `consumer_timeout = {int(2000 * longest)}` (milliseconds) in rabbitmq.conf: "
-            "what lasts longer than the limit is begun again by another worker."
+            f"{_remedy(where)}, or lower PORELAY_STAGE_LIMIT_S and PORELAY_ISOLATED_LIMIT_S below {limit:g}: "
+            "what lasts longer than the broker waits is begun again by another worker."
         )
         return warn(seen, advice)
     return ok(seen) if where == "policy" else unknown(seen)
+
+
+def _remedy(where: str) -> str:
+    """Return how the broker is made to wait long enough for every stage that settings allow."""
+    if where == "policy":
+        return "Run `porelay topology apply`"
+    return f"Set `consumer_timeout = {CONSUMER_TIMEOUT_MS}` (milliseconds) in rabbitmq.conf"
 
 
 def _limit(nodes: Nodes) -> tuple[float, str]:

@@ -21,14 +21,14 @@ from typing import IO, Any, NoReturn
 
 from pydantic import SecretStr
 
-from porelay_kit.bench import Control, Progress
+from porelay_kit.bench import Control, Progress, too_long
 from porelay_kit.runner.state import REQUEST, RESULT
 from porelay_kit.runner.step import step
 from porelay_kit.settings import Settings
 from porelay_kit.store import open_store
 from porelay_kit.store.base import Store
 from porelay_schemas import errors
-from porelay_schemas.errors import PorelayError, Stopped, TooLarge
+from porelay_schemas.errors import PorelayError, Stopped, TookTooLong, TooLarge
 from porelay_schemas.messages import AnyRequest, AnyResult
 from porelay_schemas.route import STAGES
 
@@ -42,7 +42,7 @@ ROOM_BYTES = 4 * 2**30
 
 
 class WorkerDied(Exception):
-    """The process that ran a stage died or hung: a defect."""
+    """The process that ran a stage died: a defect."""
 
 
 class StageDefect(Exception):
@@ -59,7 +59,7 @@ class Isolated:
         self._lock = threading.Lock()
 
     def __call__(self, request: AnyRequest, store: Store, settings: Settings, control: Control) -> AnyResult:
-        """Return the result of a request; raise as `step` does, or WorkerDied."""
+        """Return the result of a request; raise as `step` does, WorkerDied or TookTooLong."""
         if not STAGES[request.stage].isolated:
             return step(request, store, settings, control)
         with self._lock:
@@ -137,10 +137,7 @@ class _Child:
             raise Stopped(f"{stage}: the run was cancelled. Start it again to continue.")
         if seconds > self._limit_s:
             self.end()
-            raise WorkerDied(
-                f"{stage}: not done within {self._limit_s:g} s, so its process was ended. "
-                "Raise PORELAY_ISOLATED_LIMIT_S where it needs longer."
-            )
+            raise TookTooLong(too_long(stage, self._limit_s, "PORELAY_ISOLATED_LIMIT_S"))
 
     def end(self) -> None:
         """Kill the child and what it has started."""

@@ -82,7 +82,10 @@ class Roll:
 
 @dataclass(frozen=True)
 class StageHistory:
-    """One stage of a run: `text` is why it failed or what it waits for, `again` whether what failed comes again."""
+    """One stage of a run: `text` is why it failed or what it waits for, `again` whether what failed comes again.
+
+    `attempt` is how often it was tried, `next_try` when it is tried again at the earliest.
+    """
 
     stage: str
     state: State
@@ -92,6 +95,8 @@ class StageHistory:
     host: str = ""
     text: str = ""
     again: bool | None = None
+    attempt: int | None = None
+    next_try: datetime | None = None
 
     @property
     def document(self) -> dict[str, object]:
@@ -104,6 +109,8 @@ class StageHistory:
             "host": self.host or None,
             "text": self.text or None,
             "comes_again": self.again,
+            "attempt": self.attempt,
+            "next_try": self.next_try.isoformat() if self.next_try else None,
         }
 
 
@@ -158,7 +165,8 @@ def whole(plan: Plan, notes: Notes, busy: Collection[str] = ()) -> State:
 
 
 def _why(failure: Failure) -> dict[str, Any]:
-    return {"started": failure.at, "text": f"{failure.error}: {failure.text}"}
+    text = f"{failure.error}: {failure.text}"
+    return {"started": failure.at, "text": text, "attempt": failure.attempt, "next_try": failure.next_try}
 
 
 def _wanted(stage: str, plan: Plan, done: Collection[str]) -> str:

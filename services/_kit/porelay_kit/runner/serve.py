@@ -15,8 +15,10 @@ from types import FrameType
 from porelay_kit.bench import Progress
 from porelay_kit.broker import open_broker
 from porelay_kit.broker.base import Broker, Delivery, Pulse
+from porelay_kit.census import Census
 from porelay_kit.log import Log, WorkerLog
-from porelay_kit.meter import Meter, metered
+from porelay_kit.meter import Meter
+from porelay_kit.meter_store import metered
 from porelay_kit.monitor import Health, show
 from porelay_kit.runner.child import Isolated
 from porelay_kit.runner.state import Notes
@@ -28,6 +30,9 @@ from porelay_schemas.manifest import Run
 
 COMPANIONS = "porelay.companion"
 PAUSE_S = (1.0, 60.0)
+PATIENCE_S = 60.0
+"""How long beyond its limit a stage may go on that tells nobody how far it is."""
+
 POLL_S = 0.2
 
 
@@ -71,11 +76,13 @@ def work(
     isolated = Isolated(settings)
     worker = Worker(stages, broker, store, settings, do=isolated, observer=_Both(WorkerLog(log), meter))
     server = show(settings.health_port, meter, Health(pulse, store, leaving.is_set))
+    if "ingest" in stages:
+        Census(meter.registry, store).start(leaving)
     with _companions(stages, connect, store, settings, log, leaving):
         thread = _Thread(lambda: worker.work(leaving.is_set))
         thread.start()
         log.say("serving", stages=",".join(stages), store=store.url, port=server.server_port, pid=os.getpid())
-        _wait(thread, leaving, pulse, log)
+        _wait(thread, leaving, pulse, log, lambda: worker.give_up(PATIENCE_S))
         thread.join(settings.grace_s)
         held = worker.held()
         leaving.set()
@@ -119,10 +126,23 @@ def check_topology(settings: Settings) -> None:
         raise link.refused(error, found) from error
 
 
-def _wait(thread: threading.Thread, leaving: threading.Event, pulse: Callable[[], Pulse], log: Log) -> None:
-    """Wait until told to leave, or until the worker has ended; say when the connection is lost and when it is back."""
+def _wait(
+    thread: threading.Thread,
+    leaving: threading.Event,
+    pulse: Callable[[], Pulse],
+    log: Log,
+    give_up: Callable[[], bool],
+) -> None:
+    """Wait until told to leave, or until the worker has ended; say when the connection is lost and when it is back.
+
+    A worker whose stage goes on far beyond its limit is given up: the process leaves.
+    """
     connected = True
     while thread.is_alive() and not leaving.wait(POLL_S):
+        if give_up():
+            log.say("gave up", why="its stage goes on beyond its limit; the process ends")
+            leaving.set()
+            return
         now = pulse().connected
         if now != connected:
             log.say("connected" if now else "connection lost")

@@ -6,15 +6,15 @@ A note lies in `waiting/` instead while a stage that has failed for now is going
 import hashlib
 import re
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
 from pydantic import TypeAdapter
 
-from porelay_kit.store.base import Store
+from porelay_kit.store.base import Store, untold
 from porelay_schemas import planes as separate
 from porelay_schemas.errors import BadInput, Permanent, nearest
 from porelay_schemas.manifest import Failure, Run
@@ -128,9 +128,13 @@ class RunState:
         self.store.delete(f"{self.prefix}/waiting/{stage}.json")
         return failure
 
-    def put_off(self, stage: str, error: BaseException) -> Failure:
-        """Note why a stage has stopped for now: it will be tried again."""
+    def put_off(
+        self, stage: str, error: BaseException, *, attempt: int | None = None, within_s: float | None = None
+    ) -> Failure:
+        """Note why a stage has stopped for now: it will be tried again, `within_s` from now if that is known."""
         failure = self._failure(stage, error)
+        again = None if within_s is None else failure.at + timedelta(seconds=within_s)
+        failure = failure.model_copy(update={"attempt": attempt, "next_try": again})
         self._write(f"waiting/{stage}.json", failure.model_dump_json(indent=1))
         self.forget_failure(stage)
         return failure
@@ -278,10 +282,14 @@ def _content(path: Path, files: list[Path]) -> str:
     return folder_digest({file.relative_to(path).as_posix(): file_digest(file) for file in files})
 
 
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file; raise BadInput where it cannot be read."""
+def file_digest(path: Path, read: Callable[[int], None] = untold) -> str:
+    """Return the SHA-256 of a file, `read` being told of bytes as they are; raise BadInput where it cannot be read."""
+    digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            while part := file.read(2**20):
+                digest.update(part)
+                read(len(part))
+            return digest.hexdigest()
     except OSError as error:
         raise BadInput(f"stack {str(path)!r}: cannot be read ({error.strerror}). Check its permissions.") from error

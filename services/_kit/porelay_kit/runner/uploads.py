@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from porelay_kit import planning
 from porelay_kit.runner import drops
 from porelay_kit.runner.state import RunState, content_files, file_digest, folder_digest, identity, run_id_for
-from porelay_kit.store.base import Store
+from porelay_kit.store.base import Sent, Store, untold
 from porelay_schemas.errors import BadInput
 from porelay_schemas.plan import Plan
 from porelay_schemas.planes import PlaneAxis, check
@@ -28,14 +29,11 @@ class Upload:
     """SHA-256 of its files, by their path relative to it; `""` for a single file."""
 
     @classmethod
-    def of(cls, path: Path, name: str) -> "Upload":
-        """Look at a file or folder; raise BadInput where there is nothing to read."""
-        path = path.expanduser()
-        if not path.exists():
-            raise BadInput(f"stack {str(path)!r}: no such file or folder. Check the path.")
-        files = content_files(path)
+    def of(cls, path: Path, name: str, read: Sent = untold) -> "Upload":
+        """Read a file or folder; raise BadInput where there is nothing to read."""
+        path, files = _files(path)
         named = {"" if file == path else file.relative_to(path).as_posix(): file for file in files}
-        return cls(path, name, {inner: file_digest(file) for inner, file in named.items()})
+        return cls(path, name, {inner: file_digest(file, read) for inner, file in named.items()})
 
     @property
     def ref(self) -> StackRef:
@@ -125,20 +123,41 @@ class Drop:
         return replace(self, stack=replace(self.stack, name=name), truth=truth, planes=planes)
 
 
-def drop_of(plan: Plan, stack: Path, truth: Path | None, planes: Mapping[PlaneAxis, Path] | None = None) -> Drop:
-    """Look at the files of a drop; raise BadInput where they cannot be read or hold nothing, or do not fit the plan."""
-    planes = planes or {}
+def _files(path: Path) -> tuple[Path, list[Path]]:
+    path = path.expanduser()
+    if not path.exists():
+        raise BadInput(f"stack {str(path)!r}: no such file or folder. Check the path.")
+    return path, content_files(path)
+
+
+def size_of(*paths: Path) -> int:
+    """Return the bytes of files and folders of slices; raise BadInput where there is nothing to read."""
+    return sum(file.stat().st_size for path in paths for file in _files(path)[1])
+
+
+def drop_of(
+    plan: Plan,
+    stack: Path,
+    truth: Path | None,
+    planes: Mapping[PlaneAxis, Path] = MappingProxyType({}),
+    *,
+    read: Sent = untold,
+) -> Drop:
+    """Read the files of a drop; raise BadInput where they cannot be read or hold nothing, or do not fit the plan."""
     check(plan, planes)
     name = drops.key_name(stack.expanduser().resolve().name)
-    images = {axis: Upload.of(path, "") for axis, path in planes.items()}
-    drop = Drop(plan, Upload.of(stack, name), Upload.of(truth, "") if truth else None, images).called(name)
+    images = {axis: Upload.of(path, "", read) for axis, path in planes.items()}
+    known = Upload.of(truth, "", read) if truth else None
+    drop = Drop(plan, Upload.of(stack, name, read), known, images).called(name)
     if not drop.stack.ref.size_bytes:
         raise BadInput(f"stack {str(stack)!r}: 0 bytes, wanted an image stack. Check that it was written to its end.")
     return drop
 
 
-def put(store: Store, drop: Drop) -> tuple[Drop, bool]:
+def put(store: Store, drop: Drop, sent: Sent = untold) -> tuple[Drop, bool]:
     """Upload a drop unless it is there; return it under the name that it has got, and whether it was new.
+
+    `sent` is told of bytes as they go, from several threads.
 
     A name that another stack, or the same under another plan, has is given a digest: `stack-1a2b3c4d.tif`.
     """
@@ -150,7 +169,7 @@ def put(store: Store, drop: Drop) -> tuple[Drop, bool]:
     for candidate in candidates:
         first = _claimed(store, candidate)
         if first is not None:
-            _upload(store, candidate, there={} if first else _there(store, candidate))
+            _upload(store, candidate, {} if first else _there(store, candidate), sent)
             return candidate, first
     raise BadInput(f"drop {candidates[-1].key!r}: the inbox has another stack of that name. Rename the file.")
 
@@ -183,20 +202,20 @@ def _there(store: Store, drop: Drop) -> dict[str, int]:
     return {one.key: one.size_bytes for one in store.beginning(drop.key)}
 
 
-def _upload(store: Store, drop: Drop, there: dict[str, int]) -> None:
+def _upload(store: Store, drop: Drop, there: dict[str, int], sent: Sent) -> None:
     """Write what lies beside it, the plan, the stack, in this order; its last object says that all of it is there."""
     store.delete(drop.key + drops.REJECTED)
     for image in drop.beside:
-        _send(store, drop.folder, image, there)
+        _send(store, drop.folder, image, there, sent)
     store.write(drop.key + drops.PLAN, drop.recipe)
-    _send(store, drop.folder, drop.stack, there)
+    _send(store, drop.folder, drop.stack, there, sent)
 
 
-def _send(store: Store, folder: str, upload: Upload, there: dict[str, int]) -> None:
+def _send(store: Store, folder: str, upload: Upload, there: dict[str, int], sent: Sent) -> None:
     sizes = {inner: upload.local(inner).stat().st_size for inner in upload.digests}
     missing = [inner for inner, size in sizes.items() if there.get(f"{folder}/{upload.key(inner)}") != size]
     with ThreadPoolExecutor(SENDERS) as pool:
-        list(pool.map(lambda inner: store.upload(upload.local(inner), f"{folder}/{upload.key(inner)}"), missing))
+        list(pool.map(lambda inner: store.upload(upload.local(inner), f"{folder}/{upload.key(inner)}", sent), missing))
     if upload.is_folder:
         files = {inner: (sizes[inner], digest) for inner, digest in upload.digests.items()}
         store.write(f"{folder}/{upload.name}/{drops.COMPLETE}", drops.marker(files))

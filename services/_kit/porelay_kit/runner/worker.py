@@ -11,11 +11,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Literal, Protocol
 
 from pydantic import ValidationError
 
-from porelay_kit.bench import Control, Progress
+from porelay_kit.bench import Control, Progress, too_long
 from porelay_kit.broker.base import MAX_BODY_BYTES, Broker, Delivery
 from porelay_kit.runner.embedded import write_report
 from porelay_kit.runner.presence import Held, Presence
@@ -25,15 +26,19 @@ from porelay_kit.runner.step import step
 from porelay_kit.settings import Settings
 from porelay_kit.store.base import Store
 from porelay_schemas import relay
-from porelay_schemas.errors import BadMessage, BrokerUnavailable, Permanent, SliceOver, Stopped
+from porelay_schemas.errors import BadMessage, BrokerUnavailable, Permanent, SliceOver, Stopped, TookTooLong
 from porelay_schemas.manifest import Run
 from porelay_schemas.messages import AnyRequest, AnyResult
 from porelay_schemas.plan import Plan
+from porelay_schemas.route import STAGES
 
 POLL_S = 0.5
 LOOK_S = 2.0
 TELL_S = 1.0
 REMEMBERED = 256
+
+Note = Callable[[RunState, str, Exception], object]
+"""Writes an error of a stage into a run."""
 
 Outcome = Literal["ok", "skipped", "sliced", "cancelled", "retried", "dead", "lost"]
 """How a delivery ended. `skipped`: its result was there already. `lost`: it could not be settled and comes again."""
@@ -81,6 +86,7 @@ class Worker:
         self._leaving: Callable[[], bool] = lambda: False
         self._asked_to_stop: Throttled | None = None
         self._held: Held | None = None
+        self._in_hand: tuple[Delivery, float] | None = None
 
     def held(self) -> Held | None:
         """Return what it has in hand."""
@@ -95,6 +101,22 @@ class Worker:
                 if delivery is not None:
                     self.handle(delivery)
 
+    def give_up(self, patience_s: float) -> bool:
+        """Park what is held where its stage did not end at its limit, as it does when it tells how far it is.
+
+        For another thread: the worker's own is inside some library then, and cannot be had back.
+        """
+        limit_s = self._settings.stage_limit_s
+        delivery, began = self._in_hand or (None, 0.0)
+        if delivery is None or _isolated(delivery.stage) or time.monotonic() - began <= limit_s + patience_s:
+            return False
+        error = TookTooLong(too_long(delivery.stage, limit_s, "PORELAY_STAGE_LIMIT_S"))
+        try:
+            self._settled(delivery, "dead", error)
+        except KeyError:  # it ended after all, or its connection was lost
+            return False
+        return True
+
     def look(self, run_id: str) -> None:
         """Look in the store, before it would be time, what the user has asked of a run."""
         if self._asked_to_stop is not None and self._held is not None and self._held.run_id == run_id:
@@ -104,6 +126,7 @@ class Worker:
         """Do one delivery and settle it; one that cannot be settled, its connection being lost, comes again."""
         began = time.monotonic()
         self._held = Held(delivery.stage, None, datetime.now(UTC))
+        self._in_hand = delivery, began
         self._observer.began(delivery)
         outcome, detail = self._outcome(delivery)
         try:
@@ -111,7 +134,7 @@ class Worker:
         except (KeyError, BrokerUnavailable):
             outcome = "lost"
         finally:
-            self._held = None
+            self._held = self._in_hand = None
         self._observer.ended(delivery, outcome, time.monotonic() - began, detail)
         return outcome
 
@@ -147,6 +170,7 @@ class Worker:
             cancelled=self._asked_to_stop,
             finish=Throttled(state.finish_training, LOOK_S),
             slice_s=self._settings.slice_s,
+            limit_s=self._settings.stage_limit_s,
             leaving=self._leaving,
             computing=began,
         )
@@ -190,7 +214,7 @@ class Worker:
                 self._tell_of(delivery, "stopped", detail)
         elif isinstance(detail, Exception):
             if outcome == "retried":
-                self._note(delivery, detail, RunState.put_off)
+                self._note(delivery, detail, self._put_off(delivery))
                 if self._broker.retry(delivery, detail):
                     self._tell_of(delivery, "waiting", detail)
                     return "retried"
@@ -202,7 +226,12 @@ class Worker:
             return "dead"
         return outcome
 
-    def _note(self, delivery: Delivery, error: Exception, how: Callable[[RunState, str, Exception], object]) -> None:
+    def _put_off(self, delivery: Delivery) -> Note:
+        ladder = self._broker.retry_ladder_s
+        within_s = ladder[delivery.attempt - 1] if delivery.attempt <= len(ladder) else None
+        return partial(RunState.put_off, attempt=delivery.attempt, within_s=within_s)
+
+    def _note(self, delivery: Delivery, error: Exception, how: Note) -> None:
         """Write an error into the run where there is one; whatever goes wrong then, the message keeps the error."""
         with suppress(Exception):
             state = RunState(self._store, request_of(delivery).run_id)
@@ -252,6 +281,11 @@ def follow(state: RunState, broker: Broker, run: Run, plan: Plan, result: AnyRes
 def _publish(broker: Broker, request: AnyRequest) -> AnyRequest:
     broker.publish(request.stage, request.model_dump_json().encode())
     return request
+
+
+def _isolated(stage: str) -> bool:
+    """Return whether the child process of a stage keeps its limit."""
+    return stage in STAGES and STAGES[stage].isolated
 
 
 def request_of(delivery: Delivery) -> AnyRequest:

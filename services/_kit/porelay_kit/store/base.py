@@ -1,10 +1,17 @@
 """What a store must do. Keys are relative paths with '/'; a write is seen whole or not at all."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
+
+Sent = Callable[[int], None]
+"""Is told of so many more bytes."""
+
+
+def untold(count: int) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -14,6 +21,16 @@ class ObjectInfo:
     key: str
     size_bytes: int
     etag: str
+    modified: datetime
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """What a killed worker left half done: an attempt that nobody commits, say; `modified` when last touched."""
+
+    key: str
+    kind: str
+    size_bytes: int
     modified: datetime
 
 
@@ -65,8 +82,8 @@ class Store(Protocol):
     def beginning(self, start: str) -> Iterator[ObjectInfo]:
         """Yield the objects whose keys begin so, be it in the middle of a name, sorted by key; none of an artifact."""
 
-    def upload(self, path: Path, key: str) -> None:
-        """Write a local file to an object, replacing it; of any size."""
+    def upload(self, path: Path, key: str, sent: Sent = untold) -> None:
+        """Write a local file to an object, replacing it; of any size. `sent` is told of bytes as they go."""
 
     def delete(self, prefix: str) -> None:
         """Delete an object, or everything under a prefix; what is not there is no error."""
@@ -94,3 +111,9 @@ class Store(Protocol):
 
     def drop_scratch(self, prefix: str) -> None:
         """Delete that folder."""
+
+    def sweep(self, older_than_s: float, *, dry_run: bool = False) -> Sequence[Garbage]:
+        """Delete what killed workers left half done and nobody has touched for so long; return what it was.
+
+        Nothing that is committed is touched. Give more than the longest stage takes, and the longest outage lasts.
+        """

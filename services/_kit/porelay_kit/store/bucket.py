@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from porelay_kit.settings import Settings
-from porelay_kit.store.base import ObjectInfo
+from porelay_kit.settings import CACHE_BYTES, Settings
+from porelay_kit.store.base import Garbage, ObjectInfo, Sent, untold
 from porelay_kit.store.cache import Cache, writing
 from porelay_kit.store.keys import checked
 from porelay_kit.store.s3 import Address, Bucket, parallel
@@ -30,6 +30,7 @@ from porelay_schemas.errors import StoreUnavailable
 R = TypeVar("R")
 
 ARTIFACTS = "artifacts"
+SCRATCH = "scratch"
 MANIFEST = "manifest.json"
 RETRIES = {"max_retries": 3, "initial_delay": "200ms", "max_delay": "1s"}
 
@@ -37,17 +38,19 @@ RETRIES = {"max_retries": 3, "initial_delay": "200ms", "max_delay": "1s"}
 class BucketStore:
     """A bucket, and the folder of this machine where what comes and goes is kept."""
 
-    def __init__(self, address: Address, cache: Path, *, timeout_s: float = 20.0) -> None:
+    def __init__(
+        self, address: Address, cache: Path, *, timeout_s: float = 20.0, cache_bytes: int = CACHE_BYTES
+    ) -> None:
         self.bucket = Bucket(address, timeout_s=timeout_s)
         self._place = cache.absolute() / address.url.partition("//")[2].replace("/", "_").replace(":", "_")
-        self._cache = Cache(self._place, self.bucket)
+        self.cache = Cache(self._place, self.bucket, cache_bytes)
         self._scratch = Scratch(self._place / "scratch", self.bucket)
         self._attempts: dict[str, str] = {}
 
     @classmethod
     def open(cls, settings: Settings) -> "BucketStore":
         """Return the store that the settings name; raise BadInput where they are not enough. Nothing is asked yet."""
-        return cls(Address.of(settings), settings.cache)
+        return cls(Address.of(settings), settings.cache, cache_bytes=settings.cache_bytes)
 
     @property
     def url(self) -> str:
@@ -103,9 +106,9 @@ class BucketStore:
         named = [replace(info, key=f"{artifact}/{info.key.removeprefix(base)}") for info in of_attempt]
         return sorted(manifests + named, key=lambda info: info.key)
 
-    def upload(self, path: Path, key: str) -> None:
+    def upload(self, path: Path, key: str, sent: Sent = untold) -> None:
         """Write a local file to an object, replacing it, in parts where it is big."""
-        self._resolved(key, lambda at: self.bucket.upload(path, at))
+        self._resolved(key, lambda at: self.bucket.upload(path, at, sent))
 
     def delete(self, prefix: str) -> None:
         """Delete an object, or everything under a prefix: of an artifact the manifest first, and all its attempts."""
@@ -124,7 +127,7 @@ class BucketStore:
 
     def local(self, key: str) -> Path:
         """Return a local copy of an object, to be read only."""
-        return self._resolved(key, self._cache.file)
+        return self._resolved(key, self.cache.file)
 
     def local_folder(self, prefix: str) -> Path:
         """Return a local folder with all objects under a prefix, to be read only."""
@@ -134,7 +137,7 @@ class BucketStore:
         found = {info.key.removeprefix(f"{base}/"): info for info in self.bucket.objects(f"{checked(base)}/")}
         if not found:
             raise KeyError(prefix)
-        return self._cache.folder(prefix, found)
+        return self.cache.folder(prefix, found)
 
     def zarr_spec(self, key: str) -> dict[str, Any]:
         """Return the tensorstore `kvstore` of a committed array."""
@@ -178,7 +181,7 @@ class BucketStore:
     def begin(self, prefix: str) -> "BucketWorkspace":
         """Return a workspace: a local folder for files, and a new attempt in the bucket for arrays."""
         root = self._place / "work"
-        with writing():
+        with writing(root):
             root.mkdir(parents=True, exist_ok=True)
             return BucketWorkspace(self, staging(root, prefix), checked(prefix))
 
@@ -194,12 +197,12 @@ class BucketStore:
         """Delete that folder, here and in the bucket."""
         self._scratch.drop(checked(prefix))
 
-    def sweep(self, older_than_s: float) -> int:
-        """Delete attempts that no manifest names and of which nothing is younger than that; return their number.
+    def sweep(self, older_than_s: float, *, dry_run: bool = False) -> Sequence[Garbage]:
+        """Delete old attempts that no manifest names, and old uploads that were never completed."""
+        before = datetime.now(UTC) - timedelta(seconds=older_than_s)
+        return [*self._sweep_attempts(before, dry_run=dry_run), *self._sweep_uploads(before, dry_run=dry_run)]
 
-        Give more than the longest stage and the longest outage last: a day.
-        """
-        before, swept = datetime.now(UTC) - timedelta(seconds=older_than_s), 0
+    def _sweep_attempts(self, before: datetime, *, dry_run: bool) -> Iterator[Garbage]:
         for artifact, group in groupby(self.bucket.objects(f"{ARTIFACTS}/"), lambda info: _artifact(info.key)[0]):
             attempts: dict[str, list[ObjectInfo]] = {}
             for info in group:
@@ -209,9 +212,21 @@ class BucketStore:
             old = {name: infos for name, infos in attempts.items() if max(info.modified for info in infos) < before}
             if old:
                 old.pop(self._named(artifact), None)
-            self.bucket.delete(info.key for infos in old.values() for info in infos)
-            swept += len(old)
-        return swept
+            for name, infos in old.items():
+                if not dry_run:
+                    self.bucket.delete(info.key for info in infos)
+                touched = max(info.modified for info in infos)
+                yield Garbage(f"{artifact}/{name}", "attempt", sum(info.size_bytes for info in infos), touched)
+
+    def _sweep_uploads(self, before: datetime, *, dry_run: bool) -> Iterator[Garbage]:
+        """Those of workers only: who sends a big stack to the inbox over a slow line may take days."""
+        for upload in (one for place in (ARTIFACTS, SCRATCH) for one in self.bucket.uploads(f"{place}/")):
+            if upload.begun < before:
+                with suppress(KeyError):  # it has ended meanwhile
+                    size = self.bucket.uploaded_bytes(upload)
+                    if not dry_run:
+                        self.bucket.abort(upload)
+                    yield Garbage(upload.key, "upload", size, upload.begun)
 
     def _named(self, artifact: str) -> str:
         """Return the committed attempt, "" where there is none."""
@@ -252,7 +267,8 @@ class BucketWorkspace:
         self.folder = folder
         self._store, self._artifact = store, artifact
         self._attempt = uuid4().hex
-        self._offered = False
+        self._offered = self._ended = False
+        store.cache.begin_work()
 
     def zarr_spec(self, name: str) -> dict[str, Any]:
         """Return the tensorstore `kvstore` of an array of the artifact."""
@@ -271,7 +287,7 @@ class BucketWorkspace:
         if not won:
             self._offered = False
             self.abandon()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._clear()
         return won
 
     def abandon(self) -> None:
@@ -280,12 +296,18 @@ class BucketWorkspace:
         After a manifest was sent whose fate nobody knows the attempt may be the committed one, now or when the server
         comes back: it stays, as it does where the server does not answer, until `sweep`.
         """
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._clear()
         if self._offered:
             return
         bucket = self._store.bucket
         with suppress(StoreUnavailable):
             bucket.delete([info.key for info in bucket.objects(self._at(""))])
+
+    def _clear(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if not self._ended:
+            self._ended = True
+            self._store.cache.end_work()
 
     def _at(self, name: str) -> str:
         return f"{self._artifact}/{self._attempt}/{name}"

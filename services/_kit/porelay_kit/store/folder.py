@@ -4,13 +4,15 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import IO, Any, ParamSpec, TypeVar
 
-from porelay_kit.store.base import ObjectInfo
+from porelay_kit.store import garbage
+from porelay_kit.store.base import Garbage, ObjectInfo, Sent, untold
 from porelay_kit.store.keys import checked
 from porelay_kit.store.staging import staging
 from porelay_schemas.errors import BadInput, StoreUnavailable
@@ -109,7 +111,7 @@ class FolderStore:
         root = self._path(prefix.rstrip("/"))
         files = [path for path in root.rglob("*") if path.is_file() and not path.name.startswith(".tmp-")]
         found = {path.relative_to(self.home).as_posix(): path for path in files}
-        return (_info(key, found[key]) for key in sorted(found))
+        return _infos((key, found[key]) for key in sorted(found))
 
     def beginning(self, start: str) -> Iterator[ObjectInfo]:
         """Yield the objects whose keys begin so, sorted by key."""
@@ -120,15 +122,16 @@ class FolderStore:
         below = [
             info for path in places if path.is_dir() for info in self.objects(path.relative_to(self.home).as_posix())
         ]
-        files = [_info(key, self._path(key)) for key in alone if not key.rpartition("/")[2].startswith(".tmp-")]
+        kept = (key for key in alone if not key.rpartition("/")[2].startswith(".tmp-"))
+        files = [*_infos((key, self._path(key)) for key in kept)]
         return iter(sorted(files + below, key=lambda info: info.key))
 
     @_translated
-    def upload(self, path: Path, key: str) -> None:
+    def upload(self, path: Path, key: str, sent: Sent = untold) -> None:
         """Copy a file into the store, replacing the object."""
         target = self._path(key)
         _make(target.parent)
-        os.replace(_copy(path, target), target)
+        os.replace(_copy(path, target, sent), target)
         _sync(target.parent)
 
     @_translated
@@ -188,6 +191,15 @@ class FolderStore:
         """Delete that folder."""
         shutil.rmtree(self._path(f"scratch/{prefix}"), ignore_errors=True)
 
+    @_translated
+    def sweep(self, older_than_s: float, *, dry_run: bool = False) -> Sequence[Garbage]:
+        """Delete old folders of `staging/` that no living process of this machine fills, and half-written files."""
+        before = datetime.now(UTC) - timedelta(seconds=older_than_s)
+        found = [one for one in garbage.of_folder(self.home) if one.modified < before]
+        for one in found if not dry_run else []:
+            garbage.delete(self.home, one)
+        return found
+
 
 class FolderWorkspace:
     """A folder beside the artifacts that the commit renames into place."""
@@ -204,7 +216,8 @@ class FolderWorkspace:
     def commit(self, manifest: bytes) -> bool:
         """Write the manifest, then rename the folder to its place; False where that is taken."""
         path = self.folder / "manifest.json"
-        os.replace(_temporary(path, manifest), path)
+        with path.open("wb") as file:
+            _put(file, manifest, path)
         _make(self._target.parent)
         try:
             os.rename(self.folder, self._target)
@@ -232,23 +245,33 @@ def _temporary(path: Path, data: bytes) -> Path:
     handle, name = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
+            _put(file, data, path)
+    except OSError:
         Path(name).unlink()
-        error.filename = error.filename or str(path)
         raise
     os.chmod(name, 0o644)
     return Path(name)
 
 
-def _copy(source: Path, target: Path) -> Path:
+def _put(file: IO[bytes], data: bytes, path: Path) -> None:
+    """Write bytes and wait until the disk has them; an error names the path."""
+    try:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
+def _copy(source: Path, target: Path, sent: Sent) -> Path:
     """Return a temporary copy beside the target, on the disk."""
     handle, name = tempfile.mkstemp(prefix=".tmp-", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as file, source.open("rb") as content:
-            shutil.copyfileobj(content, file, 2**20)
+            while part := content.read(2**20):
+                file.write(part)
+                sent(len(part))
             file.flush()
             os.fsync(file.fileno())
     except OSError:
@@ -256,6 +279,13 @@ def _copy(source: Path, target: Path) -> Path:
         raise
     os.chmod(name, 0o644)
     return Path(name)
+
+
+def _infos(found: Iterable[tuple[str, Path]]) -> Iterator[ObjectInfo]:
+    """Yield what is known of each, those left out that somebody has deleted meanwhile."""
+    for key, path in found:
+        with suppress(FileNotFoundError):
+            yield _info(key, path)
 
 
 def _info(key: str, path: Path) -> ObjectInfo:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +22,7 @@ from minio.error import MinioException, S3Error
 from urllib3.exceptions import HTTPError, SSLError
 
 from porelay_kit.settings import Settings
-from porelay_kit.store.base import ObjectInfo
+from porelay_kit.store.base import ObjectInfo, Sent, untold
 from porelay_schemas.errors import BadInput, StoreUnavailable
 
 T = TypeVar("T")
@@ -37,7 +38,7 @@ WRITER = "x-amz-meta-writer"
 """Header that says who created an object: its value is what `create` was given."""
 URL = re.compile(r"(?P<endpoint>https?://[^/@?#]+)/(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/?")
 
-ABSENT = {"NoSuchKey", "ResourceNotFound"}
+ABSENT = {"NoSuchKey", "ResourceNotFound", "NoSuchUpload"}
 FULL = {"QuotaExceeded", "XAmzQuotaExceeded", "InsufficientStorage", "XMinioStorageFull"}
 REFUSED = {
     "NoSuchBucket": "there is no such bucket. Make it with `porelay topology apply`, or correct PORELAY_S3_URL.",
@@ -85,12 +86,57 @@ class Address:
         return f"{self.endpoint}/{self.bucket}"
 
 
+@dataclass(frozen=True)
+class Upload:
+    """An upload in parts that was begun and not completed."""
+
+    key: str
+    id: str
+    begun: datetime
+
+
+@dataclass(frozen=True)
+class _Progress:
+    """What the client tells of an upload."""
+
+    sent: Sent
+
+    def set_meta(self, object_name: str, total_length: int) -> None:
+        """Hear how much there will be."""
+
+    def update(self, length: int) -> None:
+        """Hear of a part."""
+        self.sent(length)
+
+
 class _Client(Minio):
-    """The client, and the one request that its public methods cannot express: a put with headers of our own."""
+    """The client, and what its public methods cannot express: a put with headers of our own, uploads in parts."""
 
     def put_with(self, bucket: str, key: str, data: bytes, headers: dict[str, Any]) -> None:
         """Write an object."""
         self._put_object(bucket, key, data, headers)
+
+    def uploads(self, bucket: str, prefix: str) -> Iterator[Upload]:
+        """Yield the uploads of keys that begin so, each once: Ceph begins a page with the end of the last."""
+        seen: set[Upload] = set()
+        key = upload = None
+        while True:
+            page = self._list_multipart_uploads(bucket, prefix=prefix, key_marker=key, upload_id_marker=upload)
+            told = [(one.object_name, str(one.upload_id), one.initiated_time) for one in page.uploads]
+            new = [one for name, which, begun in told if begun and (one := Upload(name, which, begun)) not in seen]
+            yield from new
+            if not page.is_truncated or not new:
+                return
+            seen.update(new)
+            key, upload = page.next_key_marker, page.next_upload_id_marker
+
+    def uploaded_bytes(self, bucket: str, upload: Upload) -> int:
+        """Return the size of the parts that have come, as far as a page of the server tells: a thousand."""
+        return sum(int(part.size or 0) for part in self._list_parts(bucket, upload.key, upload.id).parts)
+
+    def abort(self, bucket: str, upload: Upload) -> None:
+        """Forget an upload and its parts."""
+        self._abort_multipart_upload(bucket, upload.key, upload.id)
 
 
 class Bucket:
@@ -198,12 +244,40 @@ class Bucket:
         with self._explained(key):
             self._client.remove_object(bucket_name=self._name, object_name=key)
 
-    def upload(self, path: Path, key: str) -> str:
-        """Write a file to an object, in parts where it is big; return its ETag."""
+    def uploads(self, prefix: str) -> list[Upload]:
+        """Return the uploads of keys that begin so which were begun and not completed; none where it is not told."""
+        with self._explained(prefix):
+            try:
+                return list(self._client.uploads(self._name, prefix))
+            except S3Error as error:
+                if error.code not in IGNORANT:
+                    raise
+                return []
+
+    def uploaded_bytes(self, upload: Upload) -> int:
+        """Return how much of an upload has come; KeyError where it has ended."""
+        with self._explained(upload.key):
+            return self._client.uploaded_bytes(self._name, upload)
+
+    def abort(self, upload: Upload) -> None:
+        """Forget an upload and its parts; KeyError where it has ended."""
+        with self._explained(upload.key):
+            self._client.abort(self._name, upload)
+
+    def upload(self, path: Path, key: str, sent: Sent = untold) -> str:
+        """Write a file to an object, in parts where it is big; return its ETag.
+
+        `sent` is told of a part when it is handed over, at most four parts before it has arrived.
+        """
         part = max(PART_BYTES, -(-path.stat().st_size // PARTS))
         with self._explained(key):
             done = self._client.fput_object(
-                bucket_name=self._name, object_name=key, file_path=str(path), part_size=part, num_parallel_uploads=2
+                bucket_name=self._name,
+                object_name=key,
+                file_path=str(path),
+                part_size=part,
+                num_parallel_uploads=2,
+                progress=_Progress(sent),
             )
             return str(done.etag)
 

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from porelay_kit.store.base import ObjectInfo
@@ -11,6 +13,9 @@ from porelay_kit.store.s3 import Bucket, parallel
 
 Note = dict[str, tuple[str, int, int]]
 """What both sides had in common last: ETag, size and time (ns) of the local file, by name."""
+
+OLD_S = 7 * 86400.0
+"""What nobody has touched here for so long is another machine's by now, or nobody's; the bucket has what was kept."""
 
 
 class Scratch:
@@ -30,7 +35,8 @@ class Scratch:
         if prefix in self._open and folder.is_dir():
             return folder
         there = self._there(prefix)
-        with writing():
+        with writing(self._root):
+            self._forget_old()
             folder.mkdir(parents=True, exist_ok=True)
             known = {name: entry[0] for name, entry in self._note(prefix).items()}
             if {name: info.etag for name, info in there.items()} != known:
@@ -64,6 +70,17 @@ class Scratch:
         self._bucket.delete([info.key for info in self._there(prefix).values()])
         self._note_path(prefix).unlink(missing_ok=True)
         shutil.rmtree(self._root / prefix, ignore_errors=True)
+
+    def _forget_old(self) -> None:
+        """Delete old folders of this machine, which count for nothing in the cache's limit."""
+        before_ns = (time.time() - OLD_S) * 1e9
+        for folder in self._root.glob("*/*/*/"):
+            prefix = folder.relative_to(self._root).as_posix()
+            with suppress(FileNotFoundError):  # another process drops it
+                touched = [folder.stat().st_mtime_ns, *(time_ns for _, time_ns in _stated(folder).values())]
+                if prefix not in self._open and max(touched) < before_ns:
+                    self._note_path(prefix).unlink(missing_ok=True)
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def _there(self, prefix: str) -> dict[str, ObjectInfo]:
         base = f"scratch/{prefix}/"

@@ -1,7 +1,8 @@
 """The keeper of the inbox: hears of objects, sweeps for what nobody told of, and judges drop by drop.
 
 Events are hints. What counts is what is listed, so a notification that is lost, comes twice or comes late changes
-nothing but the time. One bad drop never ends the others: it is rejected in words, or tried again.
+nothing but the time. Of several keepers of an inbox one checks a drop. One bad drop never ends the others: it is
+rejected in words, or tried again.
 """
 
 import logging
@@ -10,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from queue import SimpleQueue
 
 from porelay_ingest.intake import rejection
+from porelay_ingest.intake.claims import SUFFIX, Claims
 from porelay_ingest.intake.completeness import Patience, Waiting, judge
 from porelay_ingest.intake.drops import Drop, group, scope
 from porelay_ingest.intake.ledger import Ledger
@@ -49,7 +51,7 @@ class Keeper:
         self._taker, self._patience, self._shipped, self._bucket, self._clock = taker, patience, shipped, bucket, clock
         self._broker: Broker = taker.broker
         self._store: Store = taker.store
-        self._ledger = Ledger(taker.store, clock)
+        self._ledger, self._claims = Ledger(taker.store, clock), Claims(taker.store, clock)
         self._heard = Heard()
         self._calm: dict[str, float] = {}
         self._due: dict[str, float] = {}
@@ -140,6 +142,9 @@ class Keeper:
         """Look at the whole inbox and at what became of all runs; records of drops that are gone go, too."""
         there = {intake_key(key): key for key in self._judge_all(self._store.objects(INBOX), self._take)}
         for key in list(self._store.list(PREFIX)):
+            if key.endswith(SUFFIX):
+                self._claims.tidy(key)
+                continue
             if there.get(key) in self._final:
                 continue
             record = self._ledger.read(key)
@@ -210,6 +215,20 @@ class Keeper:
         self._look_at(self._place(drop), self._clock())
 
     def _take(self, drop: Drop) -> None:
+        """Check a drop and start its run, unless another keeper is at it or has done it meanwhile."""
+        with self._claims.held(drop.key) as ours:
+            if not ours:
+                self._look_at(self._place(drop), self._clock() + PAUSE_S)
+            elif self._still_open(drop):
+                self._start(drop)
+
+    def _still_open(self, drop: Drop) -> bool:
+        if drop.again:
+            return self._store.exists(drop.again.key)
+        record = self._ledger.of(drop.key)
+        return record is None or record.version != drop.version or record.state == "waiting"
+
+    def _start(self, drop: Drop) -> None:
         self._ledger.note(drop, "waiting", CHECKED)
         state = self._taker.take(drop)
         self._ledger.note(drop, "started", run_id=state.run_id)
