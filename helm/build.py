@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from porelay_kit.settings import Settings
+from porelay_kit.settings import SIZES, Settings
 
 CHART = Path(__file__).parent / "porelay"
 BEGIN, END = "<!-- values, by helm/build.py -->\n", "<!-- end of values -->\n"
@@ -68,11 +68,11 @@ def _setting(name: str, found: Schema) -> Schema:
     """Return the schema of one setting: of `X | None` the X, for a value that is not set is left out."""
     plain = next((one for one in found.get("anyOf", []) if one.get("type") != "null"), found)
     kept = {word: plain[word] for word in ("type", "minimum", "maximum", "exclusiveMinimum", "enum") if word in plain}
-    special = {
-        "s3_url": BUCKET_URL,
-        "max_memory_bytes": {"type": ["integer", "string"], "pattern": "^[0-9.]+ ?[KMGTP]?i?B$"},
-    }
-    return {"description": found["description"]} | kept | special.get(name, {})
+    if name in SIZES:
+        kept["type"], kept["pattern"] = ["integer", "string"], "^[0-9.]+ ?[KMGTP]?i?B$"
+    if name == "s3_url":
+        kept |= BUCKET_URL
+    return {"description": found["description"]} | kept
 
 
 def resources() -> Schema:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -92,3 +93,22 @@ def container_of(thing: Object) -> Object:
 def environment_of(thing: Object) -> dict[str, Any]:
     """Return the variables of a workload's container; one that Kubernetes fills in maps to where from."""
     return {one["name"]: one.get("value", one.get("valueFrom")) for one in container_of(thing).get("env", [])}
+
+
+def sources(thing: Object) -> Iterator[tuple[str, Object]]:
+    """Yield (secret, item) of all that a workload mounts of secrets."""
+    for volume in pod_of(thing)["volumes"]:
+        if secret := volume.get("secret"):
+            yield from ((secret["secretName"], item) for item in secret["items"])
+        for source in volume.get("projected", {}).get("sources", []):
+            yield from ((source["secret"]["name"], item) for item in source["secret"]["items"])
+
+
+def environment_with(thing: Object, folder: Path) -> dict[str, str]:
+    """Return a container's variables for a process of this machine: the files that they name are below a folder."""
+    found = {}
+    for variable, value in environment_of(thing).items():
+        if variable.startswith("PORELAY_") and variable.endswith("_FILE"):
+            value = str(folder / Path(value).name)
+        found[variable] = "2" if isinstance(value, dict) else value
+    return found

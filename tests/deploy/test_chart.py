@@ -18,12 +18,14 @@ from deploy.chart import (
     Rendered,
     container_of,
     environment_of,
+    environment_with,
     helm,
     merge,
     pod_of,
     pods,
     render,
     rendered,
+    sources,
 )
 from deploy.pod_security import violations
 
@@ -194,15 +196,6 @@ def secrets_of(folder: Path) -> Path:
     return folder / "secrets"
 
 
-def sources(thing: Object) -> Iterator[tuple[str, Object]]:
-    """Yield (secret, item) of all that a workload mounts of secrets."""
-    for volume in pod_of(thing)["volumes"]:
-        if secret := volume.get("secret"):
-            yield from ((secret["secretName"], item) for item in secret["items"])
-        for source in volume.get("projected", {}).get("sources", []):
-            yield from ((source["secret"]["name"], item) for item in source["secret"]["items"])
-
-
 BY_HAND = {"amqp_management_url", "tls.crt", "tls.key"}
 """Keys of secrets that the README has the operator add."""
 
@@ -225,30 +218,18 @@ def test_a_service_sees_its_own_secret_and_nobody_elses(found: Rendered) -> None
 
 
 def test_the_environment_of_every_pod_is_understood_by_porelay(found: Rendered, tmp_path: Path) -> None:
-    for name, thing in pods(found).items():
+    for thing in pods(found).values():
         if not environment_of(thing):
             assert thing["metadata"]["labels"]["porelay/role"] == "dask-scheduler"
             continue
-        environment = settable(thing, tmp_path / name)
+        keys = {item["path"] for _, item in sources(thing)} | {"ca.pem"}
+        for key in keys:
+            (tmp_path / key).write_text(f"of {key}\n")
+        environment = environment_with(thing, tmp_path)
         settings = Settings.from_env(environment)
         assert settings.s3_url == environment["PORELAY_S3_URL"]
         assert settings.s3_secret_key is not None and settings.s3_secret_key.get_secret_value() == "of s3_secret_key"
         assert settings.grace_s == float(environment["PORELAY_GRACE_S"])
-
-
-def settable(thing: Object, folder: Path) -> dict[str, str]:
-    """Return a container's variables as its process would see them, its files being there."""
-    folder.mkdir()
-    variables = {}
-    keys = {item["path"] for _, item in sources(thing)}
-    for variable, value in environment_of(thing).items():
-        if variable.startswith("PORELAY_") and variable.endswith("_FILE"):
-            path = Path(value)
-            assert path.parent == Path("/ca") or path.name in keys, f"{variable}: nothing is mounted at {value}"
-            (folder / path.name).write_text(f"of {path.name}\n")
-            value = str(folder / path.name)
-        variables[variable] = "3" if isinstance(value, dict) else value
-    return variables
 
 
 def test_no_secret_stands_in_a_variable_an_argument_or_a_config_map(found: Rendered) -> None:
@@ -295,6 +276,13 @@ def test_memory_and_threads_of_a_stage_follow_its_containers_limits(found: Rende
         budget = int(environment_of(thing)["PORELAY_MAX_MEMORY_BYTES"])
         assert budget == int(limit[:-2]) * units[limit[-2:]] * 3 // 4
         assert environment_of(thing)["PORELAY_WORKERS"]["resourceFieldRef"]["resource"] == "limits.cpu"
+
+
+def test_copies_take_half_of_the_room_of_a_cache_so_that_what_is_written_has_the_other() -> None:
+    found = render(values={"services": {"segment": {"cache": {"size": "100Gi"}}}})
+    assert environment_of(found.worker("segment"))["PORELAY_CACHE_BYTES"] == str(50 * 2**30)
+    found = render(values={"config": {"cache_bytes": "7GiB"}})
+    assert environment_of(found.worker("segment"))["PORELAY_CACHE_BYTES"] == "7GiB"
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def of(found: Rendered, pod: Object, direction: str) -> list[Object] | None:
 
 
 def reach(found: Rendered, pod: Object, direction: str) -> Reach:
-    """Return (peer, port) of all that is let through; fail where nothing restricts the pod or a rule is for all ports."""
+    """Return (peer, port) of all that is let through; every rule must name its ports."""
     rules = of(found, pod, direction)
     assert rules is not None, "nothing restricts it"
     let = set()

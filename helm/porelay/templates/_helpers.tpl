@@ -142,8 +142,12 @@ securityContext:
 {{- end }}
 {{- end -}}
 
-{{/* What a process may use, by its container's limits. Given (dict "config" config "resources" resources "container" name). */}}
+{{/* What a process may use, by its container's limits and, half of it, by the room of its cache: the other half is for
+what is being written. Given (dict "config" config "resources" resources "cache" cache "container" name). */}}
 {{- define "porelay.env.limits" -}}
+{{- if not (hasKey .config "cache_bytes") }}
+- {name: PORELAY_CACHE_BYTES, value: {{ div (include "porelay.bytes" .cache.size) 2 | quote }}}
+{{- end }}
 {{- if not (hasKey .config "max_memory_bytes") }}
 - {name: PORELAY_MAX_MEMORY_BYTES, value: {{ div (mul (include "porelay.bytes" .resources.limits.memory) 3) 4 | quote }}}
 {{- end }}

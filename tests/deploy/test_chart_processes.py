@@ -1,0 +1,152 @@
+"""What the chart starts, started here: its commands, variables and files, on a real RabbitMQ and a real S3 server.
+
+Only Kubernetes is missing: files that it would mount are copied, and addresses and the port are of this machine.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import pytest
+import urllib3
+from deploy.chart import Object, Rendered, container_of, environment_with, pod_of, render, sources
+from servers import free_port
+from servers.ceph import S3Server
+from servers.rabbit import Rabbit
+
+from porelay_kit.broker.management import Management
+from porelay_kit.broker.rabbit import RabbitBroker
+from porelay_kit.broker.topology import Topology
+from porelay_kit.security import Site, write
+
+BIN = Path(sys.executable).parent
+
+
+class Facility:
+    """A site as the chart's README sets it up: users and their secrets are there, nothing else."""
+
+    def __init__(self, rabbit: Rabbit, ceph: S3Server, folder: Path) -> None:
+        self.folder, self.vhost = folder, urlsplit(rabbit.new_vhost(topology=False)).path[1:]
+        management = urlsplit(rabbit.management_url)
+        self.management = f"{management.scheme}://{management.hostname}:{management.port}"
+        site = Site.of(f"{rabbit.url}/{self.vhost}", f"{ceph.url}/deploy-{uuid.uuid4().hex[:12]}")
+        definitions = Topology().definitions(site.vhost, rabbit.version)
+        write(folder, site, definitions)
+        self._users(rabbit)
+        admin, password = folder / "secrets" / "porelay-admin", self.secret("porelay-admin", "amqp_password")
+        (admin / "amqp_management_url").write_text(
+            f"{management.scheme}://porelay-admin:{password}@{management.hostname}:{management.port}"
+        )
+        user = ceph.new_user()
+        for one in (folder / "secrets").iterdir():  # what each may do in the bucket is tested elsewhere
+            (one / "s3_access_key").write_text(user.access_key)
+            (one / "s3_secret_key").write_text(user.secret_key)
+        self.chart = render(
+            values={
+                "config": {"s3_url": f"{site.s3}/{site.bucket}"},
+                "broker": {"managementUrl": self.management, "vhost": self.vhost},
+                "keda": {"enabled": True},
+            }
+        )
+
+    def _users(self, rabbit: Rabbit) -> None:
+        made = json.loads((self.folder / "rabbitmq" / "definitions.json").read_text())
+        users = {key: made[key] for key in ("users", "permissions", "topic_permissions")}
+        assert Management(rabbit.management_url).ask("POST", "definitions", users).status in (201, 204)
+
+    def secret(self, user: str, name: str) -> str:
+        return (self.folder / "secrets" / user / name).read_text().strip()
+
+    def start(self, thing: Object, **more: str) -> "subprocess.Popen[bytes]":
+        """Start a workload's container as a process, with what it mounts in a folder of its own."""
+        mounted = self.folder / "mounted" / thing["metadata"]["name"]
+        mounted.mkdir(parents=True, exist_ok=True)
+        for secret, item in sources(thing):
+            shutil.copy(self.folder / "secrets" / secret / item["key"], mounted / item["path"])
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("PORELAY_")}
+        variables = environment_with(thing, mounted) | {"PORELAY_CACHE": str(mounted / "cache")} | more
+        program, *words = container_of(thing)["args"]
+        return subprocess.Popen([BIN / program, *words], env=plain | variables, cwd=mounted)
+
+
+@pytest.fixture(scope="module")
+def facility(rabbit: Rabbit, ceph: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Facility:
+    made = Facility(rabbit, ceph, tmp_path_factory.mktemp("facility"))
+    assert made.start(made.chart.one("Job")).wait(60) == 0, "the topology job has failed"
+    return made
+
+
+def test_the_topology_job_makes_queues_and_bucket_and_changes_nothing_the_second_time(facility: Facility) -> None:
+    job = facility.chart.one("Job")
+    assert facility.start(job).wait(60) == 0
+    container_of(job)["args"] = ["porelay", "topology", "check"]
+    assert facility.start(job).wait(60) == 0
+
+
+def answer(port: str, path: str) -> urllib3.BaseHTTPResponse | None:
+    try:
+        return urllib3.request("GET", f"http://127.0.0.1:{port}{path}", retries=False, timeout=5)
+    except urllib3.exceptions.HTTPError:
+        return None
+
+
+def becomes(port: str, path: str, within_s: float) -> bool:
+    """Return whether a probe succeeds within some time."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if (found := answer(port, path)) is not None and found.status == 200:
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def startup_s(worker: Object) -> float:
+    probe = container_of(worker)["startupProbe"]
+    return float(probe["periodSeconds"] * probe["failureThreshold"])
+
+
+@pytest.mark.parametrize("service", ["ingest", "segment", "slicegan-trainer"])
+def test_a_worker_passes_its_probes_and_ends_within_its_grace(facility: Facility, service: str) -> None:
+    worker, port = facility.chart.worker(service), str(free_port())
+    process = facility.start(worker, PORELAY_HEALTH_PORT=port)
+    try:
+        assert becomes(port, "/livez", startup_s(worker))
+        assert becomes(port, "/readyz", 30)
+        metrics = answer(port, "/metrics")
+        assert metrics is not None and b"porelay_build_info" in metrics.data
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(pod_of(worker)["terminationGracePeriodSeconds"]) == 0
+    finally:
+        process.kill()
+
+
+def as_keda(found: Rendered, facility: Facility, service: str) -> urllib3.BaseHTTPResponse:
+    """Ask the broker what KEDA asks it: the queue, over HTTP, as the user of the TriggerAuthentication."""
+    (trigger,) = found.one("ScaledObject", component=service)["spec"]["triggers"]
+    (secret,) = found.one("TriggerAuthentication")["spec"]["secretTargetRef"]
+    (config,) = [one for one in found.all("ConfigMap") if "username" in one["data"]]
+    user, password = config["data"]["username"], facility.secret(secret["name"], secret["key"])
+    metadata = trigger["metadata"]
+    url = f"{metadata['host']}api/queues/{quote(metadata['vhostName'], safe='')}/{metadata['queueName']}"
+    return urllib3.request("GET", url, headers=urllib3.make_headers(basic_auth=f"{user}:{password}"), retries=False)
+
+
+def test_what_keda_asks_counts_a_message_that_a_worker_has_in_hand(facility: Facility) -> None:
+    url = facility.secret("porelay-metrics", "amqp_url")
+    with closing(RabbitBroker(url, patience_s=10.0)) as worker:
+        worker.publish("metrics", b"{}")
+        delivery = worker.get(("metrics",), 10)
+        deadline = time.monotonic() + 30  # the server looks at its queues every five seconds
+        while (found := as_keda(facility.chart, facility, "metrics")).json().get("messages_unacknowledged") != 1:
+            assert time.monotonic() < deadline, found.data
+            time.sleep(0.5)
+        assert (found.status, found.json()["messages"], found.json()["messages_ready"]) == (200, 1, 0)
+        worker.ack(delivery)
