@@ -332,7 +332,7 @@ def test_priority_classes_of_the_site_are_used_and_none_are_made() -> None:
 
 def test_the_topology_is_applied_before_the_workers_by_the_administrator_and_the_buckets_owner() -> None:
     job = render().one("Job")
-    assert container_of(job)["args"] == ["porelay", "topology", "apply"]
+    assert container_of(job)["command"] == ["porelay", "topology", "apply"]
     assert container_of(job)["image"] == "ghcr.io/porelay/operator:0.1.0"
     assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
     assert {(name, item["key"]) for name, item in sources(job)} == {

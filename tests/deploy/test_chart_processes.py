@@ -73,7 +73,7 @@ class Facility:
             shutil.copy(self.folder / "secrets" / secret / item["key"], mounted / item["path"])
         plain = {name: value for name, value in os.environ.items() if not name.startswith("PORELAY_")}
         variables = environment_with(thing, mounted) | {"PORELAY_CACHE": str(mounted / "cache")} | more
-        program, *words = container_of(thing)["args"]
+        program, *words = container_of(thing)["command"]
         return subprocess.Popen([BIN / program, *words], env=plain | variables, cwd=mounted)
 
 
@@ -87,7 +87,7 @@ def facility(rabbit: Rabbit, ceph: S3Server, tmp_path_factory: pytest.TempPathFa
 def test_the_topology_job_makes_queues_and_bucket_and_changes_nothing_the_second_time(facility: Facility) -> None:
     job = facility.chart.one("Job")
     assert facility.start(job).wait(60) == 0
-    container_of(job)["args"] = ["porelay", "topology", "check"]
+    container_of(job)["command"] = ["porelay", "topology", "check"]
     assert facility.start(job).wait(60) == 0
 
 

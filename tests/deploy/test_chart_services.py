@@ -26,14 +26,14 @@ def test_a_new_service_by_values_alone_has_all_that_the_others_have() -> None:
     }
     assert kinds == {"Deployment", "ScaledObject", "PodDisruptionBudget", "Service"}
     worker = found.worker("deblur")
-    assert container_of(worker)["args"][:3] == ["porelay", "serve", "deblur"]
+    assert container_of(worker)["command"][:3] == ["porelay", "serve", "deblur"]
     assert container_of(worker)["image"] == "ghcr.io/porelay/deblur:0.1.0-cuda"
     assert [one["secret"]["secretName"] for one in pod_of(worker)["volumes"] if "secret" in one] == ["porelay-deblur"]
     assert trigger(found, "deblur")["queueName"] == queue_of("deblur")
 
 
 def test_a_new_service_may_be_an_empty_entry() -> None:
-    assert container_of(render(values={"services": {"deblur": {}}}).worker("deblur"))["args"][2] == "deblur"
+    assert container_of(render(values={"services": {"deblur": {}}}).worker("deblur"))["command"][2] == "deblur"
 
 
 def test_a_service_is_served_by_its_stage_under_its_name() -> None:
@@ -41,7 +41,7 @@ def test_a_service_is_served_by_its_stage_under_its_name() -> None:
     for stage in STAGES:
         worker = found.worker(stage)
         assert worker["metadata"]["name"] == f"porelay-{stage}"
-        assert container_of(worker)["args"][:3] == ["porelay", "serve", stage]
+        assert container_of(worker)["command"][:3] == ["porelay", "serve", stage]
         assert container_of(worker)["image"].startswith(f"ghcr.io/porelay/{stage}:0.1.0")
 
 
@@ -57,6 +57,14 @@ def test_two_releases_in_one_namespace_share_no_name() -> None:
     second = render(values=KEDA, options=("--name-template", "other")).objects
     names = [{(one["kind"], one["metadata"]["name"]) for one in objects} for objects in (first, second)]
     assert names[0] and not names[0] & names[1]
+
+
+def test_one_release_in_two_namespaces_shares_nothing_that_belongs_to_the_cluster() -> None:
+    classes = [
+        {one["metadata"]["name"] for one in render(options=("--namespace", namespace)).all("PriorityClass")}
+        for namespace in ("porelay", "trial")
+    ]
+    assert all(classes) and not classes[0] & classes[1]
 
 
 def test_trainer_and_sampler_get_a_gpu_a_node_that_has_one_and_its_image() -> None:
@@ -201,7 +209,7 @@ def test_dask_workers_are_found_by_the_service_that_they_work_for_and_have_its_i
     scheduler, workers = found.one("Deployment", role="dask-scheduler"), found.one("Deployment", role="dask-worker")
     assert service["spec"]["selector"].items() <= scheduler["spec"]["template"]["metadata"]["labels"].items()
     assert workers["spec"]["replicas"] == 3
-    assert address in container_of(workers)["args"]
+    assert address in container_of(workers)["command"]
     images = {container_of(one)["image"] for one in (found.worker("segment"), scheduler, workers)}
     assert images == {"ghcr.io/porelay/segment:0.1.0"}
     same = ("PORELAY_S3_URL", "PORELAY_CACHE")

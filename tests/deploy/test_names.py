@@ -1,5 +1,6 @@
 """One word for one thing: a stage is called the same in route, folders, chart, images and compose."""
 
+import tomllib
 from collections.abc import Iterator
 
 import yaml
@@ -15,6 +16,12 @@ def test_the_folders_of_the_services_are_the_stages() -> None:
 
 def test_the_charts_services_are_the_stages() -> None:
     assert set(yaml.safe_load((CHART / "values.yaml").read_text())["services"]) == set(STAGES)
+
+
+def test_the_charts_version_is_porelays() -> None:
+    version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["version"] == chart["appVersion"] == version
 
 
 def served() -> Iterator[tuple[str, dict[str, object]]]:

@@ -219,9 +219,14 @@ runtimeClassName: {{ . }}
 {{- end }}
 {{- end -}}
 
+{{/* Classes belong to the cluster, so their names hold the namespace. */}}
+{{- define "porelay.class" -}}
+{{- printf "%s-%s-%s" .root.Release.Namespace (include "porelay.fullname" .root) .priority -}}
+{{- end -}}
+
 {{- define "porelay.priority" -}}
 {{- $classes := .root.Values.priorityClasses -}}
-{{- get $classes .priority | default (ternary (printf "%s-%s" (include "porelay.fullname" .root) .priority) "" $classes.create) -}}
+{{- get $classes .priority | default (ternary (include "porelay.class" .) "" $classes.create) -}}
 {{- end -}}
 
 {{/* Egress rules of a NetworkPolicy. Given (dict "peers" peers "ports" ports). */}}
