@@ -18,6 +18,7 @@ class TrainingMeter:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._steps = Counter("porelay_train_steps", "Steps that were made here", registry=registry)
         self._share = Gauge("porelay_train_progress_ratio", "Steps made of those planned", registry=registry)
+        self.budget = Gauge("porelay_checkpoint_budget_seconds", "Between checkpoints, at most", registry=registry)
         self._slice = Gauge("porelay_train_slice_seconds", "Length of the last slice", registry=registry)
         self._figures = {
             "wasserstein": Gauge("porelay_train_critic_wasserstein", "Latest estimate", registry=registry),
