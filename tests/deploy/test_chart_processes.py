@@ -11,21 +11,27 @@ import subprocess
 import sys
 import time
 import uuid
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import quote, urlsplit
 
 import pytest
 import urllib3
-from deploy.chart import Object, Rendered, container_of, environment_with, pod_of, render, sources
+from cluster.test_training import begin
+from deploy.chart import Object, Rendered, container_of, environment_of, environment_with, pod_of, render, sources
 from servers import free_port
 from servers.ceph import S3Server
 from servers.rabbit import Rabbit
 
+from porelay_kit.broker import open_broker
 from porelay_kit.broker.management import Management
 from porelay_kit.broker.rabbit import RabbitBroker
 from porelay_kit.broker.topology import Topology
 from porelay_kit.security import Site, write
+from porelay_kit.settings import Settings
+from porelay_kit.store import open_store
 
 BIN = Path(sys.executable).parent
 
@@ -64,6 +70,15 @@ class Facility:
 
     def secret(self, user: str, name: str) -> str:
         return (self.folder / "secrets" / user / name).read_text().strip()
+
+    def operator(self, folder: Path) -> Settings:
+        """Return the settings of an operator of this site."""
+        variables = {
+            f"PORELAY_{name.upper()}_FILE": str(self.folder / "secrets" / "porelay-operator" / name)
+            for name in ("amqp_url", "s3_access_key", "s3_secret_key")
+        }
+        url = environment_of(self.chart.worker("segment"))["PORELAY_S3_URL"]
+        return Settings.from_env(variables | {"PORELAY_S3_URL": url, "PORELAY_CACHE": str(folder / "cache")})
 
     def start(self, thing: Object, **more: str) -> "subprocess.Popen[bytes]":
         """Start a workload's container as a process, with what it mounts in a folder of its own."""
@@ -126,6 +141,54 @@ def test_a_worker_passes_its_probes_and_ends_within_its_grace(facility: Facility
         assert process.wait(pod_of(worker)["terminationGracePeriodSeconds"]) == 0
     finally:
         process.kill()
+
+
+@contextmanager
+def running(facility: Facility, *services: str) -> Iterator[dict[str, tuple["subprocess.Popen[bytes]", str]]]:
+    """Run the workers of some services; give (process, port) of each."""
+    ports = {service: str(free_port()) for service in services}
+    made = {
+        name: (facility.start(facility.chart.worker(name), PORELAY_HEALTH_PORT=port), port)
+        for name, port in ports.items()
+    }
+    try:
+        yield made
+    finally:
+        for process, _ in made.values():
+            process.terminate()
+        for process, _ in made.values():
+            process.wait(30)
+
+
+@pytest.mark.slow
+def test_a_trainer_in_the_midst_of_a_training_hands_it_over_within_its_grace(
+    facility: Facility, tmp_path: Path
+) -> None:
+    trainer = facility.chart.worker("slicegan-trainer")
+    grace_s = pod_of(trainer)["terminationGracePeriodSeconds"]
+    settings = facility.operator(tmp_path)
+    with (
+        closing(open_broker(settings)) as broker,
+        running(facility, "ingest", "segment", "slicegan-trainer") as workers,
+    ):
+        begin(SimpleNamespace(folder=tmp_path, store=open_store(settings), broker=broker), steps=100_000)
+        process, port = workers["slicegan-trainer"]
+        deadline = time.monotonic() + 90
+        while (found := answer(port, "/metrics")) is None or not steps_made(found.data.decode()):
+            assert time.monotonic() < deadline, "the training has not begun"
+            time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(grace_s) == 0
+        (waiting,) = broker.waiting("slicegan-trainer")
+        assert json.loads(waiting)["stage"] == "slicegan-trainer"
+    kept = [key for key in open_store(settings).list("scratch") if "slicegan-trainer" in key]
+    assert kept, "no checkpoint was kept"
+
+
+def steps_made(metrics: str) -> float:
+    """Return the steps of training that a worker has made."""
+    (line,) = [line for line in metrics.splitlines() if line.startswith("porelay_train_steps_total")]
+    return float(line.split()[-1])
 
 
 def as_keda(found: Rendered, facility: Facility, service: str) -> urllib3.BaseHTTPResponse:
