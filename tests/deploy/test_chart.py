@@ -93,16 +93,9 @@ def test_a_misspelt_field_of_a_kubernetes_object_and_of_a_custom_resource_is_fou
 
 def test_all_there_is_is_rendered_when_all_is_switched_on() -> None:
     kinds = {thing["kind"] for thing in render(values=EVERYTHING).objects}
-    assert kinds >= {
-        "Deployment",
-        "Job",
-        "NetworkPolicy",
-        "PodDisruptionBudget",
-        "PriorityClass",
-        "Service",
+    assert kinds == {
+        *("ConfigMap", "Deployment", "Job", "NetworkPolicy", "PodDisruptionBudget", "PriorityClass", "Service"),
         *SCHEMAS,
-    } - {
-        "PrometheusRule"  # that depends on the files there are
     }
 
 
@@ -345,15 +338,15 @@ def test_the_topology_is_applied_before_the_workers_by_the_administrator_and_the
 
 
 def test_what_a_job_before_the_installation_needs_of_the_chart_is_there_before_it() -> None:
-    for thing in rendered("gpu-facility").objects:
-        hook = thing["metadata"].get("annotations", {}).get("helm.sh/hook")
-        assert (hook is not None) == (thing["metadata"]["name"] == "porelay-topology")
-    policy, job = (rendered("gpu-facility").one(kind, component="topology") if kind == "Job" else next(
-        one for one in rendered("gpu-facility").all(kind) if one["metadata"]["name"] == "porelay-topology"
-    ) for kind in ("NetworkPolicy", "Job"))  # fmt: skip
-    weights = [int(one["metadata"]["annotations"]["helm.sh/hook-weight"]) for one in (policy, job)]
-    assert weights[0] < weights[1]
-    assert "priorityClassName" not in pod_of(job) and "serviceAccountName" not in pod_of(job)
+    hooks = {
+        one["kind"]: one
+        for one in rendered("gpu-facility").objects
+        if "helm.sh/hook" in one["metadata"].get("annotations", {})
+    }
+    weights = {kind: int(one["metadata"]["annotations"]["helm.sh/hook-weight"]) for kind, one in hooks.items()}
+    assert sorted(weights, key=lambda kind: weights[kind]) == ["NetworkPolicy", "Job"]
+    assert {one["metadata"]["name"] for one in hooks.values()} == {"porelay-topology"}
+    assert not {"priorityClassName", "serviceAccountName"} & pod_of(hooks["Job"]).keys()
 
 
 def test_a_broker_that_the_chart_makes_is_there_before_the_job_that_needs_it() -> None:

@@ -1,7 +1,8 @@
 """What a service gets by being a values entry: a worker, its queue's scaler, a GPU, a budget of disruption, Dask."""
 
 import pytest
-from deploy.chart import CHART, Object, Rendered, container_of, environment_of, pod_of, render, rendered
+import yaml
+from deploy.chart import CHART, REPOSITORY, Object, Rendered, container_of, environment_of, pod_of, render, rendered
 
 from porelay_kit.broker.permissions import accounts
 from porelay_kit.broker.topology import queue_of
@@ -238,8 +239,25 @@ def test_the_dashboards_and_rules_of_the_chart_are_all_rendered() -> None:
     assert {name: text.strip() for one in maps for name, text in one["data"].items()} == {
         name: text.strip() for name, text in dashboards.items()
     }
-    rules = {f"porelay-{path.stem}" for path in (CHART / "files" / "rules").glob("*.yaml")}
-    assert {one["metadata"]["name"] for one in found.all("PrometheusRule")} == rules
+    rules = {path.stem: yaml.safe_load(path.read_text()) for path in (CHART / "files" / "rules").glob("*.yaml")}
+    found_rules = {one["metadata"]["name"]: one["spec"] for one in found.all("PrometheusRule")}
+    assert found_rules == {f"porelay-{name}": content for name, content in rules.items()}
+    assert dashboards and rules
+
+
+def test_prometheus_scrapes_the_broker_as_that_of_compose_does() -> None:
+    configuration = yaml.safe_load((REPOSITORY / "deploy" / "monitoring" / "prometheus.yml").read_text())
+    wanted = {
+        one["job_name"]: (one.get("metrics_path", "/metrics"), one.get("params", {}))
+        for one in configuration["scrape_configs"]
+        if one["job_name"].startswith("rabbitmq")
+    }
+    scraped = [one["spec"] for one in rendered("gpu-facility").all("ScrapeConfig")]
+    found = {one["jobName"]: (one.get("metricsPath", "/metrics"), one.get("params", {})) for one in scraped}
+    assert found == wanted and len(wanted) == 2
+    assert {target for one in scraped for part in one["staticConfigs"] for target in part["targets"]} == {
+        "rabbitmq.facility.example:15691"
+    }
 
 
 def test_prometheus_scrapes_every_worker_at_its_port_of_metrics() -> None:
