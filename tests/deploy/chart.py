@@ -17,6 +17,8 @@ GIVEN = {"config": {"s3_url": "https://s3.example.org/porelay"}, "broker": {"hos
 """The least that must be given."""
 
 Object = dict[str, Any]
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Written in C where there is one: several times as fast."""
 
 
 class Rendered(NamedTuple):
@@ -55,7 +57,7 @@ def render(example: str | None = None, values: Object | None = None, *, options:
     merged = values if example else merge(GIVEN, values or {})
     words = ("template", "porelay", CHART, "--namespace", "porelay", *files, *options)
     done = helm(*words, values=merged or {})
-    return Rendered([one for one in yaml.safe_load_all(done.stdout) if one], done.stderr)
+    return Rendered([one for one in yaml.load_all(done.stdout, LOADER) if one], done.stderr)
 
 
 @cache

@@ -324,7 +324,7 @@ def test_priority_classes_of_the_site_are_used_and_none_are_made() -> None:
 
 
 def test_the_topology_is_applied_before_the_workers_by_the_administrator_and_the_buckets_owner() -> None:
-    job = render().one("Job")
+    job = render().one("Job", component="topology")
     assert container_of(job)["command"] == ["porelay", "topology", "apply"]
     assert container_of(job)["image"] == "ghcr.io/porelay/operator:0.1.0"
     assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
@@ -341,7 +341,7 @@ def test_what_a_job_before_the_installation_needs_of_the_chart_is_there_before_i
     hooks = {
         one["kind"]: one
         for one in rendered("gpu-facility").objects
-        if "helm.sh/hook" in one["metadata"].get("annotations", {})
+        if "install" in one["metadata"].get("annotations", {}).get("helm.sh/hook", "")
     }
     weights = {kind: int(one["metadata"]["annotations"]["helm.sh/hook-weight"]) for kind, one in hooks.items()}
     assert sorted(weights, key=lambda kind: weights[kind]) == ["NetworkPolicy", "Job"]
@@ -349,8 +349,20 @@ def test_what_a_job_before_the_installation_needs_of_the_chart_is_there_before_i
     assert not {"priorityClassName", "serviceAccountName"} & pod_of(hooks["Job"]).keys()
 
 
+def test_a_site_that_applies_the_topology_itself_has_no_job_of_it() -> None:
+    assert not render(values={"topology": {"enabled": False}}).all("Job", component="topology")
+
+
+def test_helm_test_runs_the_doctor_once_as_the_operator() -> None:
+    doctor = render().one("Job", component="doctor")
+    assert doctor["metadata"]["annotations"]["helm.sh/hook"] == "test"
+    assert container_of(doctor)["command"] == ["porelay", "doctor"]
+    assert {name for name, _ in sources(doctor)} == {"porelay-operator"}
+    assert doctor["spec"]["backoffLimit"] == 0
+
+
 def test_a_broker_that_the_chart_makes_is_there_before_the_job_that_needs_it() -> None:
-    job = rendered("air-gapped").one("Job")
+    job = rendered("air-gapped").one("Job", component="topology")
     assert job["metadata"]["annotations"]["helm.sh/hook"] == "post-install,pre-upgrade"
 
 

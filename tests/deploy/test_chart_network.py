@@ -100,8 +100,8 @@ def test_a_dask_cluster_elsewhere_is_reached_by_the_service_that_names_it() -> N
 def test_the_topology_job_reaches_the_brokers_http_interface_too_and_is_reached_by_nobody() -> None:
     found = rendered("gpu-facility")
     wanted = {(DNS, 53), ("192.0.2.10/32", 5671), ("192.0.2.10/32", 15671), ("192.0.2.20/30", 443)}
-    assert reach(found, found.one("Job"), "Egress") == wanted
-    assert reach(found, found.one("Job"), "Ingress") == set()
+    assert reach(found, found.one("Job", component="topology"), "Egress") == wanted
+    assert reach(found, found.one("Job", component="topology"), "Ingress") == set()
 
 
 def test_a_pod_of_ours_that_no_rule_knows_reaches_nothing() -> None:

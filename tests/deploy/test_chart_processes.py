@@ -95,15 +95,19 @@ class Facility:
 @pytest.fixture(scope="module")
 def facility(rabbit: Rabbit, ceph: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Facility:
     made = Facility(rabbit, ceph, tmp_path_factory.mktemp("facility"))
-    assert made.start(made.chart.one("Job")).wait(60) == 0, "the topology job has failed"
+    assert made.start(made.chart.one("Job", component="topology")).wait(60) == 0, "the topology job has failed"
     return made
 
 
 def test_the_topology_job_makes_queues_and_bucket_and_changes_nothing_the_second_time(facility: Facility) -> None:
-    job = facility.chart.one("Job")
+    job = facility.chart.one("Job", component="topology")
     assert facility.start(job).wait(60) == 0
     container_of(job)["command"] = ["porelay", "topology", "check"]
     assert facility.start(job).wait(60) == 0
+
+
+def test_the_doctor_finds_nothing_that_hinders(facility: Facility) -> None:
+    assert facility.start(facility.chart.one("Job", component="doctor")).wait(60) == 0
 
 
 def answer(port: str, path: str) -> urllib3.BaseHTTPResponse | None:

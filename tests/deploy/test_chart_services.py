@@ -187,8 +187,9 @@ def test_a_service_that_goes_down_to_zero_has_no_budget_of_disruption() -> None:
 
 
 def test_a_budget_of_disruption_selects_the_pods_of_its_service() -> None:
-    for budget in render().all("PodDisruptionBudget"):
-        worker = render().worker(budget["metadata"]["labels"]["app.kubernetes.io/component"])
+    found = render()
+    for budget in found.all("PodDisruptionBudget"):
+        worker = found.worker(budget["metadata"]["labels"]["app.kubernetes.io/component"])
         labels = worker["spec"]["template"]["metadata"]["labels"]
         assert budget["spec"]["selector"]["matchLabels"].items() <= labels.items()
 
