@@ -150,10 +150,18 @@ def test_bytes_are_those_of_stacks_files_and_uncompressed_volumes(make_run):
 
 def test_gpu_memory_is_that_of_all_devices_and_torch_is_not_loaded_for_it(monkeypatch):
     _, value = meter_of("segment")
-    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    for name in ("torch", "torch.cuda"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     assert value("porelay_gpu_memory_bytes") == 0 and "torch" not in sys.modules
     cuda = SimpleNamespace(
         is_initialized=lambda: True, device_count=lambda: 2, memory_reserved=lambda device: 100 + device
     )
-    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    monkeypatch.setitem(sys.modules, "torch.cuda", cuda)
     assert value("porelay_gpu_memory_bytes") == 201
+
+
+def test_metrics_are_shown_while_another_thread_is_loading_torch(monkeypatch):
+    _, value = meter_of("segment")
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "torch.cuda", SimpleNamespace())
+    assert value("porelay_gpu_memory_bytes") == 0
