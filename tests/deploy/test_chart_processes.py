@@ -37,7 +37,7 @@ BIN = Path(sys.executable).parent
 
 
 class Facility:
-    """A site as the chart's README sets it up: users and their secrets are there, nothing else."""
+    """A site as the chart's README sets it up: users and their secrets are there, but neither queues nor a bucket."""
 
     def __init__(self, rabbit: Rabbit, ceph: S3Server, folder: Path) -> None:
         self.folder, self.vhost = folder, urlsplit(rabbit.new_vhost(topology=False)).path[1:]
@@ -65,8 +65,9 @@ class Facility:
 
     def _users(self, rabbit: Rabbit) -> None:
         made = json.loads((self.folder / "rabbitmq" / "definitions.json").read_text())
-        users = {key: made[key] for key in ("users", "permissions", "topic_permissions")}
-        assert Management(rabbit.management_url).ask("POST", "definitions", users).status in (201, 204)
+        users = {key: made[key] for key in ("users", "permissions", "topic_permissions", "exchanges")}
+        answered = Management(rabbit.management_url).ask("POST", "definitions", users)
+        assert answered.status in (201, 204), answered.data
 
     def secret(self, user: str, name: str) -> str:
         return (self.folder / "secrets" / user / name).read_text().strip()
