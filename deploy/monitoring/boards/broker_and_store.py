@@ -90,7 +90,7 @@ BROKER_ROW = Row(
         ),
         Panel(
             "Memory, of the limit",
-            "At 1 the broker takes no more messages.",
+            "Red: near 1, from where on the broker takes no more messages; do as for a memory alarm.",
             {
                 "{{instance}}": f"rabbitmq_process_resident_memory_bytes{NODE}"
                 f" / rabbitmq_resident_memory_limit_bytes{NODE}"
@@ -129,7 +129,7 @@ STORE_ROW = Row(
         ),
         Panel(
             "Failed calls",
-            "By operation, in ten minutes.",
+            "By operation, in ten minutes. Red: see Store calls that failed.",
             {"{{op}}": f"sum by (op) ({grown(FAILED, WINDOW)})"},
             red=1,
         ),

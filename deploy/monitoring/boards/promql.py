@@ -20,13 +20,14 @@ def quantile(share: float, histogram: str, by: str, window: str, matching: str =
     return f"histogram_quantile({share}, sum by (le, {by}) ({buckets}))"
 
 
-def census(gauge: str, by: str = "") -> str:
-    """Return a figure that all workers which ingest give alike: once for each Porelay."""
-    labels = f"job, {by}" if by else "job"
-    total = f"sum by ({by})" if by else "sum"
-    return f"{total} (max by ({labels}) ({gauge}))"
+def census(gauge: str, by: str = "", ago: str = "") -> str:
+    """Return a figure that all workers which ingest give alike, each when it counts: the newest of each Porelay."""
+    counted = f"porelay_census_timestamp_seconds{{{JOB}}}{ago}"
+    newest = f"{counted} == on (job) group_left () max by (job) ({counted})"
+    once = f"max by ({f'job, {by}' if by else 'job'}) ({gauge}{ago} and on (job, instance) ({newest}))"
+    return f"{f'sum by ({by})' if by else 'sum'} ({once})"
 
 
 def more(gauge: str, window: str) -> str:
     """Return by how much such a figure is more than a window ago, no less than 0."""
-    return f"clamp_min({census(gauge)} - ({census(f'{gauge} offset {window}')} or vector(0)), 0)"
+    return f"clamp_min({census(gauge)} - ({census(gauge, ago=f' offset {window}')} or vector(0)), 0)"

@@ -71,7 +71,7 @@ LEARNING = Row(
             unit="ops",
         ),
         Panel(
-            "Progress",
+            "Course of the progress",
             "Steps made of those planned.",
             {"{{instance}}": f"porelay_train_progress_ratio{{{JOB}}}"},
             unit="percentunit",

@@ -30,7 +30,7 @@ RUN_STATES = {"done": "done", "waiting": "unfinished", "failed": "failed", "canc
 
 
 class Census:
-    """Counts runs and drops. Several workers that ingest say the same: take the maximum, not the sum."""
+    """Counts runs and drops. Several workers that ingest say the same, each when it counts: take the newest."""
 
     def __init__(self, registry: CollectorRegistry, store: Store) -> None:
         self.registry, self._store = registry, store
