@@ -36,8 +36,12 @@ def other_queues(mesh: Mesh, release: dict[str, str]) -> dict[str, str]:
     return {step["what"].split()[1]: f"{step['what'].partition(': ')[2]} {step['road']}" for step in told}
 
 
+def policy_of(rabbit, queue: str) -> str | None:
+    return rabbit.ask("GET", f"queues/{queue}").json().get("policy")
+
+
 def empty(told: str) -> bool:
-    return told.startswith("0 messages, 0 consumers")
+    return told.startswith("messages 0, consumers 0 ")
 
 
 def new_run(mesh: Mesh, release: dict[str, str], voxel_um: str) -> int:
@@ -68,7 +72,7 @@ def test_old_and_new_workers_live_side_by_side_until_the_old_queues_are_empty_an
         )
     mesh.serve(*STAGES, **new_release)
     assert new_run(mesh, new_release, "0.06") == 0, mesh.logs()
-    eventually("the new release counts the old messages", lambda: "4 messages, 0 consumers" in
+    eventually("the new release counts the old messages", lambda: "messages 4, consumers 0" in
                other_queues(mesh, new_release)["ingest.v1"], within_s=30, every_s=1)  # fmt: skip
 
     old = mesh.serve(*STAGES)

@@ -127,7 +127,7 @@ def _of_other_releases(topology: Topology, queues: dict[str, dict[str, Any]], li
         if name in ours or generation_of(name) is None:
             continue
         count, workers = queue.get("messages", 0), queue.get("consumers", 0)
-        what = f"queue {name} of another release: {count} messages, {workers} consumers"
+        what = f"queue {name} of another release: messages {count}, consumers {workers}"
         yield Step("-", what, _NOT_EMPTY if count or workers else f"Delete it: `{_deletion(name, live)}`")
 
 
