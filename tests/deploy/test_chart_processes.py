@@ -1,6 +1,7 @@
 """What the chart starts, started here: its commands, variables and files, on a real RabbitMQ and a real S3 server.
 
-Only Kubernetes is missing: files that it would mount are copied, and addresses and the port are of this machine.
+Only Kubernetes is missing: files that it would mount are copied, and addresses and the port are of this machine. Where
+a Docker engine has the images, they run as containers, too, under the restrictions of their pods.
 """
 
 import json
@@ -20,7 +21,17 @@ from urllib.parse import quote, urlsplit
 import pytest
 import urllib3
 from cluster.test_training import begin
-from deploy.chart import Object, Rendered, container_of, environment_of, environment_with, pod_of, render, sources
+from deploy.chart import (
+    Object,
+    Rendered,
+    container_of,
+    environment_of,
+    environment_with,
+    merge,
+    pod_of,
+    render,
+    sources,
+)
 from servers import free_port
 from servers.ceph import S3Server
 from servers.rabbit import Rabbit
@@ -32,6 +43,7 @@ from porelay_kit.broker.topology import Topology
 from porelay_kit.security import Site, write
 from porelay_kit.settings import Settings
 from porelay_kit.store import open_store
+from porelay_schemas.route import STAGES
 
 BIN = Path(sys.executable).parent
 
@@ -55,13 +67,12 @@ class Facility:
         for one in (folder / "secrets").iterdir():  # what each may do in the bucket is tested elsewhere
             (one / "s3_access_key").write_text(user.access_key)
             (one / "s3_secret_key").write_text(user.secret_key)
-        self.chart = render(
-            values={
-                "config": {"s3_url": f"{site.s3}/{site.bucket}"},
-                "broker": {"managementUrl": self.management, "vhost": self.vhost},
-                "keda": {"enabled": True},
-            }
-        )
+        self.values: Object = {
+            "config": {"s3_url": f"{site.s3}/{site.bucket}"},
+            "broker": {"managementUrl": self.management, "vhost": self.vhost},
+            "keda": {"enabled": True},
+        }
+        self.chart = render(values=self.values)
 
     def _users(self, rabbit: Rabbit) -> None:
         made = json.loads((self.folder / "rabbitmq" / "definitions.json").read_text())
@@ -81,12 +92,17 @@ class Facility:
         url = environment_of(self.chart.worker("segment"))["PORELAY_S3_URL"]
         return Settings.from_env(variables | {"PORELAY_S3_URL": url, "PORELAY_CACHE": str(folder / "cache")})
 
+    def mounted(self, thing: Object) -> Path:
+        """Return a folder with the secrets that a workload mounts."""
+        made = self.folder / "mounted" / thing["metadata"]["name"]
+        made.mkdir(parents=True, exist_ok=True)
+        for secret, item in sources(thing):
+            shutil.copyfile(self.folder / "secrets" / secret / item["key"], made / item["path"])
+        return made
+
     def start(self, thing: Object, **more: str) -> "subprocess.Popen[bytes]":
         """Start a workload's container as a process, with what it mounts in a folder of its own."""
-        mounted = self.folder / "mounted" / thing["metadata"]["name"]
-        mounted.mkdir(parents=True, exist_ok=True)
-        for secret, item in sources(thing):
-            shutil.copy(self.folder / "secrets" / secret / item["key"], mounted / item["path"])
+        mounted = self.mounted(thing)
         plain = {name: value for name, value in os.environ.items() if not name.startswith("PORELAY_")}
         variables = environment_with(thing, mounted) | {"PORELAY_CACHE": str(mounted / "cache")} | more
         program, *words = container_of(thing)["command"]
@@ -218,3 +234,57 @@ def test_what_keda_asks_counts_a_message_that_a_worker_has_in_hand(facility: Fac
             time.sleep(0.5)
         assert (found.status, found.json()["messages"], found.json()["messages_ready"]) == (200, 1, 0)
         worker.ack(delivery)
+
+
+def docker(*words: object) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(["docker", *map(str, words)], capture_output=True, text=True, check=False)
+
+
+def contained(facility: Facility, thing: Object, **more: str) -> list[object]:
+    """Return the words of `docker` that run a workload's container as its pod would: restricted, limited, read-only."""
+    pod, container = pod_of(thing)["securityContext"], container_of(thing)
+    context, limits = container["securityContext"], container["resources"]["limits"]
+    variables = environment_of(thing) | more
+    made: list[object] = ["run", "--rm", "--detach", "--network=host", f"--user={pod['runAsUser']}:{pod['runAsGroup']}"]
+    made += ["--read-only"] if context["readOnlyRootFilesystem"] else []
+    made += [] if context["allowPrivilegeEscalation"] else ["--security-opt=no-new-privileges"]
+    made += [f"--cap-drop={name}" for name in context["capabilities"]["drop"]]
+    made += [f"--memory={limits['memory'].removesuffix('i').lower()}"]
+    made += [
+        "--tmpfs=/tmp",
+        f"--tmpfs=/cache:uid={pod['runAsUser']}",
+        f"--volume={facility.mounted(thing)}:/secrets:ro",
+    ]
+    made += [f"--env={name}={'2' if isinstance(value, dict) else value}" for name, value in variables.items()]
+    return [*made, container["image"], *container["command"]]
+
+
+def needs_image(thing: Object) -> None:
+    """Skip where there is no Docker engine that has the image of a workload."""
+    image = container_of(thing)["image"]
+    if not shutil.which("docker") or docker("image", "inspect", image).returncode != 0:
+        pytest.skip(f"no Docker engine here has {image}: build it (deploy/images)")
+
+
+@pytest.mark.parametrize("service", STAGES)
+def test_a_workers_image_passes_its_probes_under_the_restrictions_of_its_pod(facility: Facility, service: str) -> None:
+    values = merge(facility.values, {"services": {service: {"gpu": 0}}})
+    worker, port = render(values=values).worker(service), str(free_port())
+    needs_image(worker)
+    name = docker(*contained(facility, worker, PORELAY_HEALTH_PORT=port)).stdout.strip()
+    try:
+        assert becomes(port, "/readyz", startup_s(worker)), docker("logs", name)
+        began = time.monotonic()
+        docker("stop", "--time", pod_of(worker)["terminationGracePeriodSeconds"], name)
+        assert time.monotonic() - began < 30, "it did not hear that it shall end"
+    finally:
+        docker("kill", name)
+
+
+def test_the_operators_image_applies_the_topology_under_the_restrictions_of_its_job(facility: Facility) -> None:
+    job = facility.chart.one("Job", component="topology")
+    needs_image(job)
+    words = [word for word in contained(facility, job) if word != "--detach"]
+    done = docker(*words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "as wanted before" in done.stdout and "created" not in done.stdout
