@@ -174,6 +174,7 @@ def test_the_figures_are_those_of_what_was_done(watched):
     assert [(labels["error"], n) for labels, n in shown["Pipeline / Errors by class / {{service}} {{error}}"]] == [
         ("BadMessage", 1)
     ]
+    assert by("Pipeline / Ready / {{queue}}", "queue") == {f"{stage}.v1": 0 for stage in (*STAGES, "intake")}
     assert by("Pipeline / Consumers / {{queue}}", "queue")["ingest.v1"] == 2
     assert by("Pipeline / Workers / {{service}}", "service") == dict.fromkeys(STAGES, 1) | {"ingest": 2}
     voxels = 24 * 48 * 48
@@ -181,5 +182,9 @@ def test_the_figures_are_those_of_what_was_done(watched):
     assert max(by("Pipeline / Time with a message, 95 of 100 / {{service}}", "service").values()) < 120
     assert set(by("Training / Progress / {{instance}}", "instance").values()) == {1.0}
     assert one("Training / Slices ended in the period / ") >= 1
+    published, confirmed = (
+        shown[f"Broker and store / Messages per second / {it}"] for it in ("published", "confirmed")
+    )
+    assert published[0][1] == confirmed[0][1] > 0
     assert one("Broker and store / Workers that are blocked / ") == 0
     assert 0 < shown["Broker and store / Memory, of the limit / {{instance}}"][0][1] < 1

@@ -51,7 +51,7 @@ ALARMS = Row(
         ),
         Panel(
             "Connections",
-            "To the broker; each worker has one, one that ingests has two.",
+            "To the broker: each worker has one, one that ingests two, the store's notifications one more.",
             {"": f"sum(rabbitmq_connections{NODE})"},
             kind="number",
         ),
@@ -71,12 +71,12 @@ BROKER_ROW = Row(
     (
         Panel(
             "Messages per second",
-            "Received: published by workers; confirmed: safely stored; delivered and acknowledged: worked on. "
-            "Confirmed far below received: the disk is slow.",
+            "Published: requests that workers hand over, to be confirmed once they are stored; delivered: to workers, who "
+            "acknowledge what they have settled. Confirmed below published for long: the broker's disk is slow.",
             {
-                "received": flow("received"),
+                "published": flow("received_confirm"),
                 "confirmed": flow("confirmed"),
-                "delivered": flow("delivered"),
+                "delivered": flow("delivered_consume_manual_ack"),
                 "acknowledged": flow("acknowledged"),
             },
             unit="ops",

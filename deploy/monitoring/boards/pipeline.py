@@ -6,7 +6,7 @@ from boards.promql import JOB, grown, quantile
 
 WINDOW, WINDOW_S = "10m", 600
 STAGE = f'{JOB}, service=~"$service"'
-QUEUE = '{vhost=~"$vhost", queue=~"($service|intake)[.]v[0-9]+"}'
+QUEUE = '{vhost=~"$vhost", queue=~"($service|intake)[.]v[0-9]+", queue!~"dlq[.].+"}'
 DEAD = '{vhost=~"$vhost", queue=~"dlq[.]($service|intake)[.]v[0-9]+"}'
 PUT_OFF = '{vhost=~"$vhost", queue=~"retry[.].+"}'
 
