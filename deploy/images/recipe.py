@@ -1,7 +1,7 @@
 """Install one service into a virtual environment: `recipe.py common|service SERVICE`, run by the Dockerfile.
 
 A service gets the packages of its own `pyproject.toml` and nothing else. Who makes plans must know the parameters of
-all methods: those images hold every service's package too, without what these depend on.
+all methods: those images hold all packages of ours, the others without what these depend on.
 """
 
 import os
@@ -39,9 +39,7 @@ def own(service: str) -> list[str]:
 
 def guests(service: str) -> list[str]:
     """Return the folders that come without what they depend on."""
-    if service not in PLANNERS:
-        return []
-    return [f"services/{name}" for name in services() if name not in (service, OPERATOR)]
+    return sorted(set(folders().values()) - set(own(service))) if service in PLANNERS else []
 
 
 def needs_torch(service: str) -> bool:
