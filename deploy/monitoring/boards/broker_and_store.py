@@ -71,8 +71,8 @@ BROKER_ROW = Row(
     (
         Panel(
             "Messages per second",
-            "Published: requests of workers, to be confirmed once stored; delivered: to workers, who acknowledge what they "
-            "have settled. Confirmed below published for long: the broker's disk is slow.",
+            "Published: requests of workers, to be confirmed once stored; delivered: to workers, who acknowledge what "
+            "they have settled. Confirmed below published for long: the broker's disk is slow.",
             {
                 "published": flow("received_confirm"),
                 "confirmed": flow("confirmed"),
