@@ -190,3 +190,15 @@ def client_sees_writer(client: Minio, bucket: str) -> bool:
     manifests = [name for name in found if name.endswith("/manifest.json")]
     told = [client.stat_object(bucket_name=bucket, object_name=name).metadata for name in manifests]
     return all("x-amz-meta-writer" in {key.lower() for key in one} for one in told)
+
+
+def test_a_folder_is_copied_in_the_same_order(mesh, tmp_path):
+    embedded.run(mesh.begin(0), mesh.settings)
+    home, to = mesh.settings.home, tmp_path / "copy"
+    to.mkdir()
+    subprocess.run(["cp", "-a", str(home / "runs"), f"{to}/"], check=True)
+    embedded.run(mesh.begin(1), mesh.settings)
+    rest = f"cp -a $(ls -d {home}/* | grep -v -e /runs -e /staging) {to}/"
+    subprocess.run(["sh", "-c", rest], check=True)
+    copied = open_store(Settings(home=to))
+    assert check_whole(copied) == 4 and len(done_runs(copied)) == 1

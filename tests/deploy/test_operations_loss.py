@@ -10,6 +10,7 @@ import pytest
 from cluster.conftest import SMALL, done, eventually
 
 from deploy.operations import check_whole, lose, mesh_at, parked, rclone, script
+from porelay_kit.runner import embedded
 from porelay_kit.runner.state import RunState
 
 STAGES = ("ingest", "preprocess")
@@ -121,3 +122,18 @@ def test_after_the_store_went_back_in_time_the_broker_s_newer_messages_do_no_har
         time.sleep(1)
         assert not parked(new, *STAGES)
         assert check_whole(new.store) == len(STAGES)
+
+
+def test_an_artifact_that_is_damaged_is_made_again_under_its_key(bucket_mesh, ceph):
+    mesh = bucket_mesh
+    state = mesh.begin(0)
+    embedded.run(state, mesh.settings)
+    before, bucket = state.results()["preprocess"], mesh.settings.s3_url.rpartition("/")[2]
+    for key in (f"{before.artifact.prefix}/manifest.json", f"{state.prefix}/results/preprocess.json"):
+        ceph.client().remove_object(bucket_name=bucket, object_name=key)
+    asked = mesh.command("reconcile")
+    assert f"{state.run_id}  asked for preprocess" in asked.stdout, asked.stderr
+    mesh.serve(*STAGES)
+    eventually("it is there again", lambda: done(state), within_s=60)
+    assert state.results()["preprocess"].artifact == before.artifact
+    assert check_whole(mesh.store) == len(STAGES)

@@ -62,14 +62,8 @@ def test_old_and_new_workers_live_side_by_side_until_the_old_queues_are_empty_an
     applied = mesh.command("topology", "apply", **new_release)
     assert applied.returncode == 0 and "+ queue ingest.v2 (quorum)" in applied.stdout, applied.stdout + applied.stderr
     vhost = quote(urlsplit(mesh.settings.amqp_url.get_secret_value()).path.lstrip("/"), safe="")
-    for version in (1, 2):
-        eventually(
-            f"generation {version} obeys the policy of work queues",
-            lambda queue=f"ingest.v{version}": (
-                rabbit.ask("GET", f"queues/{vhost}/{queue}").json().get("policy") == "work"
-            ),
-            within_s=20,
-        )
+    both = [f"{vhost}/ingest.v{generation}" for generation in (GENERATION, GENERATION + 1)]
+    eventually("both obey one policy", lambda: {policy_of(rabbit, one) for one in both} == {"work"}, within_s=20)
     mesh.serve(*STAGES, **new_release)
     assert new_run(mesh, new_release, "0.06") == 0, mesh.logs()
     eventually("the new release counts the old messages", lambda: "messages 4, consumers 0" in
