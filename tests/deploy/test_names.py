@@ -41,7 +41,7 @@ def composed(profile: str) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("profile", ["cpu", "gpu"])
 def test_the_workers_of_compose_are_the_stages_and_each_serves_its_own(profile: str) -> None:
-    """A service of the profile `gpu` has that in its name, for compose has one list of names; its stage is its alias."""
+    """A service of the profile `gpu` has it in its name, compose having one list of names; its stage is its alias."""
     stages = {name: name.removesuffix("-gpu") for name in composed(profile)}
     assert sorted(stages.values()) == sorted(STAGES)
     for name, service in composed(profile).items():
