@@ -65,18 +65,14 @@ class Turns:
     """A backup that waits before each of its copies until it may go on."""
 
     def __init__(self, ceph, folder: Path, *words: str) -> None:
-        folder.mkdir()
-        self.folder, bin_ = folder, folder / "bin"
-        bin_.mkdir()
-        (bin_ / "rclone").write_text(WRAPPER.format(rclone=shutil.which("rclone")))
-        (bin_ / "rclone").chmod(0o755)
-        turns = folder / "turns"
-        turns.mkdir()
-        environment = rclone(ceph, TURNS=str(turns))
-        environment["PATH"] = f"{bin_}:{environment['PATH']}"
+        self.turns = folder / "turns"
+        self.turns.mkdir(parents=True)
+        environment = rclone(ceph, TURNS=str(self.turns))
+        environment["PATH"] = f"{folder}:{environment['PATH']}"
+        (folder / "rclone").write_text(WRAPPER.format(rclone=shutil.which("rclone")))
+        (folder / "rclone").chmod(0o755)
         command = [str(OPERATIONS / "backup.sh"), *words]
         self.process = subprocess.Popen(command, env=environment, start_new_session=True)
-        self.turns = turns
 
     def __iter__(self) -> Iterator[int]:
         """Yield before each copy."""
@@ -95,6 +91,7 @@ class Turns:
         self.process.wait()
 
 
+@pytest.mark.slow
 def test_whatever_is_committed_between_two_copies_the_vault_is_whole(bucket_mesh, ceph, vault, at_vault, tmp_path):
     mesh, made = bucket_mesh, iter(range(100))
 
@@ -120,6 +117,17 @@ def test_whatever_is_committed_between_two_copies_the_vault_is_whole(bucket_mesh
                 break
     check_whole(at_vault)
 
+    copied = modified(ceph, vault)
+    assert script("backup.sh", *words, environment=rclone(ceph)).returncode == 0
+    assert check_whole(at_vault) == check_whole(mesh.store) and done_runs(at_vault) == done_runs(mesh.store)
+    assert copied.items() <= modified(ceph, vault).items(), "what was there travelled again"
+
+
+def modified(ceph, bucket: str) -> dict[str, object]:
+    """Return when the objects of artifacts were written."""
+    found = ceph.client().list_objects(bucket_name=bucket, prefix="artifacts/", recursive=True)
+    return {item.object_name: item.last_modified for item in found}
+
 
 def done_runs(store: Store) -> list[str]:
     from porelay_kit.runner.history import marks
@@ -127,8 +135,9 @@ def done_runs(store: Store) -> list[str]:
     return [run_id for run_id, found in marks(store).items() if {"ingest", "preprocess"} <= found.notes.done]
 
 
+@pytest.mark.slow
 def test_a_backup_taken_during_work_is_restored_to_new_servers_and_every_run_ends_as_it_would_have(
-    bucket_mesh, ceph, rabbit, vault, tmp_path, monkeypatch
+    bucket_mesh, ceph, rabbit, vault, tmp_path
 ):
     mesh = bucket_mesh
     mesh.environment |= {"PORELAY_SLICE_S": "2", "PORELAY_CHECKPOINT_S": "1"}

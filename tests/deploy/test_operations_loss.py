@@ -24,7 +24,7 @@ from porelay_schemas.filters import local
 class SlowParams(Params):
     """How long it takes."""
 
-    seconds: float = 4.0
+    seconds: float = 3.0
 
 
 @local(halo=lambda params: (0, 0, 0))
@@ -70,6 +70,7 @@ def test_a_worker_that_is_drained_finishes_within_its_grace_or_its_message_goes_
     assert not parked(mesh, *STAGES)
 
 
+@pytest.mark.slow
 def test_a_broker_that_comes_back_empty_is_set_up_and_filled_again_while_workers_wait(mesh, rabbit):
     mesh.environment["PORELAY_AMQP_MANAGEMENT_URL"] = rabbit.management_url
     states = [mesh.begin(number) for number in range(12)]
@@ -87,6 +88,7 @@ def test_a_broker_that_comes_back_empty_is_set_up_and_filled_again_while_workers
     assert not parked(mesh, *STAGES)
 
 
+@pytest.mark.slow
 def test_after_the_store_went_back_in_time_the_broker_s_newer_messages_do_no_harm(bucket_mesh, ceph, tmp_path):
     mesh, vault = bucket_mesh, ceph.new_bucket()
     known = mesh.begin(0)
@@ -133,7 +135,6 @@ def test_an_artifact_that_is_damaged_is_made_again_under_its_key(bucket_mesh, ce
         ceph.client().remove_object(bucket_name=bucket, object_name=key)
     asked = mesh.command("reconcile")
     assert f"{state.run_id}  asked for preprocess" in asked.stdout, asked.stderr
-    mesh.serve(*STAGES)
-    eventually("it is there again", lambda: done(state), within_s=60)
+    embedded.run(state, mesh.settings)
     assert state.results()["preprocess"].artifact == before.artifact
     assert check_whole(mesh.store) == len(STAGES)

@@ -71,6 +71,7 @@ def deployment(rabbit, ceph, tmp_path) -> Iterator[Deployment]:
         yield made
 
 
+@pytest.mark.slow
 def test_a_password_and_a_key_are_replaced_while_runs_go_on(deployment):
     mesh, secrets = deployment.mesh, deployment.secrets(USER)
     deployment.serve("ingest")
@@ -109,6 +110,7 @@ def test_a_password_and_a_key_are_replaced_while_runs_go_on(deployment):
     assert refused.returncode != 0 and "InvalidAccessKeyId" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_key_that_is_taken_away_too_early_parks_what_its_worker_takes_and_a_replay_repairs_it(deployment):
     mesh, user = deployment.mesh, deployment.shared.users[USER]
     deployment.serve("ingest")

@@ -44,9 +44,9 @@ def empty(told: str) -> bool:
     return told.startswith("messages 0, consumers 0 ")
 
 
-def new_run(mesh: Mesh, release: dict[str, str], voxel_um: str) -> int:
+def new_run(mesh: Mesh, release: dict[str, str]) -> int:
     """Submit a stack by a release's command, and wait for its report; return the exit code."""
-    words = ("--plan", mesh.folder / "small.yaml", "--voxel-um", voxel_um, "--wait")
+    words = ("--plan", mesh.folder / "small.yaml", "--voxel-um", "0.06", "--wait")
     return mesh.command("submit", mesh.folder / "stack-0.tif", *words, **release).returncode
 
 
@@ -57,6 +57,7 @@ def delete(rabbit, mesh: Mesh, *queues: str) -> None:
         rabbit.ask("DELETE", f"queues/{vhost}/{queue}")
 
 
+@pytest.mark.slow
 def test_old_and_new_workers_live_side_by_side_until_the_old_queues_are_empty_and_deleted(mesh, rabbit, new_release):
     old_runs = [mesh.begin(number) for number in range(4)]
     applied = mesh.command("topology", "apply", **new_release)
@@ -65,7 +66,7 @@ def test_old_and_new_workers_live_side_by_side_until_the_old_queues_are_empty_an
     both = [f"{vhost}/ingest.v{generation}" for generation in (GENERATION, GENERATION + 1)]
     eventually("both obey one policy", lambda: {policy_of(rabbit, one) for one in both} == {"work"}, within_s=20)
     mesh.serve(*STAGES, **new_release)
-    assert new_run(mesh, new_release, "0.06") == 0, mesh.logs()
+    assert new_run(mesh, new_release) == 0, mesh.logs()
     eventually("the new release counts the old messages", lambda: "messages 4, consumers 0" in
                other_queues(mesh, new_release)["ingest.v1"], within_s=30, every_s=1)  # fmt: skip
 
@@ -83,10 +84,9 @@ def test_old_and_new_workers_live_side_by_side_until_the_old_queues_are_empty_an
     assert f"`rabbitmqctl delete_queue -p {vhost} ingest.v1`" in left["ingest.v1"]
     delete(rabbit, mesh, *left)
     assert other_queues(mesh, new_release) == {}
-    assert mesh.command("topology", "check", **new_release).returncode == 0
-    assert new_run(mesh, new_release, "0.07") == 0, mesh.logs()
 
 
+@pytest.mark.slow
 def test_in_one_go_what_the_old_queues_hold_is_asked_for_in_the_new_ones(mesh, rabbit, new_release):
     runs = [mesh.begin(number) for number in range(4)]
     assert mesh.command("topology", "apply", **new_release).returncode == 0

@@ -90,12 +90,13 @@ def _queue(wanted: Queue, there: dict[str, Any] | None, live: Live, *, apply: bo
             live.declare(lambda channel: channel.queue_declare(wanted.name, durable=True, arguments=wanted.arguments))
         return Step("+", what)
     got = {"durable": there["durable"]} | there["arguments"]
+    flags = [] if there.get("type") == "quorum" else ["--if-empty"]  # which RabbitMQ refuses for quorum queues
     if got == {"durable": True} | wanted.arguments:
         return Step("=", what)
     road = (
         f"It was declared with {json.dumps(got)}, wanted {json.dumps({'durable': True} | wanted.arguments)}, and that "
-        f"is for ever. Stop who sends to it, wait until it is empty, delete it (`rabbitmqctl delete_queue --if-empty "
-        f"-p {shlex.quote(live.vhost)} {wanted.name}`), and apply again."
+        f"is for ever. Stop who sends to it, wait until it is empty, delete it "
+        f"(`{_deletion(wanted.name, live, *flags)}`), and apply again."
     )
     return Step("!", what, road)
 
@@ -131,8 +132,8 @@ def _of_other_releases(topology: Topology, queues: dict[str, dict[str, Any]], li
         yield Step("-", what, _NOT_EMPTY if count or workers else f"Delete it: `{_deletion(name, live)}`")
 
 
-def _deletion(queue: str, live: Live) -> str:
-    return shlex.join(["rabbitmqctl", "delete_queue", "-p", live.vhost, queue])
+def _deletion(queue: str, live: Live, *flags: str) -> str:
+    return shlex.join(["rabbitmqctl", "delete_queue", *flags, "-p", live.vhost, queue])
 
 
 def _strangers(topology: Topology, live: Live) -> Iterator[Step]:
