@@ -75,8 +75,12 @@ class Prometheus:
 class Watched:
     """A deployment that has carried one stack to its end and parked one message, and who watched it."""
 
-    def __init__(self, prometheus: Prometheus, vhost: str) -> None:
-        self.prometheus, self.vhost = prometheus, vhost
+    def __init__(self, prometheus: Prometheus, vhost: str, mesh: Mesh) -> None:
+        self.prometheus, self.vhost, self.mesh = prometheus, vhost, mesh
+
+    def alerts(self) -> set[str]:
+        """Return the alerts that are heard, or would be if it lasted."""
+        return {alert["labels"]["alertname"] for alert in self.prometheus.ask("alerts")["alerts"]}
 
     def data(self, expression: str) -> list[tuple[dict[str, str], float]]:
         """Return what a panel would show, but for what is not a number."""
@@ -123,7 +127,7 @@ def watched(rabbit, ceph, stack, tmp_path_factory) -> Iterator[Watched]:
             counted = 'max(porelay_runs{state="done"}) == 1 and count(up == 1) == 5'
             eventually("the run is counted", lambda: prometheus.value(counted), within_s=30)
             time.sleep(6)  # the broker's figures are so old
-            yield Watched(prometheus, urlsplit(url).path.strip("/"))
+            yield Watched(prometheus, urlsplit(url).path.strip("/"), mesh)
 
 
 def test_every_metric_that_a_panel_or_an_alert_names_is_exposed(watched):
@@ -192,3 +196,12 @@ def test_what_workers_publish_is_what_the_broker_confirms(watched):
         for name in ("received_confirm", "confirmed")
     )
     assert published == confirmed >= len(DONE)
+
+
+def test_real_trouble_raises_the_alerts_that_are_meant_for_it(watched, rabbit):
+    with rabbit.alarm():
+        eventually("the broker's alarm", lambda: "PorelayBrokerMemoryAlarm" in watched.alerts(), within_s=30)
+    eventually("its end", lambda: "PorelayBrokerMemoryAlarm" not in watched.alerts(), within_s=30)
+    trainer = watched.mesh.processes[1]
+    trainer.kill()
+    eventually("a worker that is down", lambda: "PorelayWorkerDown" in watched.alerts(), within_s=30)
