@@ -108,9 +108,10 @@ def _servers() -> tuple[Account, ...]:
     return (
         Account(
             name="porelay-bucket",
-            about="the S3 server: tells of drops (MinIO declares the exchange again with every message)",
-            configure=_any("ingest"),
+            about="the S3 server: tells of drops (MinIO declares the exchange each time, Ceph a queue for returns)",
+            configure=_any("ingest", OWN),
             write=_any("ingest"),
+            read=_any(OWN),
         ),
         Account(
             name="porelay-monitor",
