@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 from cluster.conftest import Mesh, done, eventually
 from cluster.test_training import Steps
 from cluster.test_training import begin as begin_training
@@ -26,8 +28,12 @@ from deploy.operations import (
     rclone,
     script,
 )
+from porelay_ingest.intake.completeness import Patience
+from porelay_ingest.intake.keeper import Keeper
+from porelay_ingest.intake.taking import Taker
+from porelay_kit import planning
 from porelay_kit.runner import embedded
-from porelay_kit.runner.state import RunState
+from porelay_kit.runner.state import RunState, run_ids
 from porelay_kit.settings import Settings
 from porelay_kit.store import open_store
 from porelay_kit.store.base import Store
@@ -211,3 +217,35 @@ def test_a_folder_is_copied_in_the_same_order(mesh, tmp_path):
     subprocess.run(["sh", "-c", rest], check=True)
     copied = open_store(Settings(home=to))
     assert check_whole(copied) == 4 and len(done_runs(copied)) == 1
+
+
+def keeper(mesh: Mesh) -> Keeper:
+    """The intake as it runs beside an ingest worker."""
+    taker = Taker(mesh.broker, mesh.store, mesh.settings.max_memory_bytes)
+    return Keeper(taker, Patience(120.0, 0.0, 300.0), planning.shipped(), bucket_of(mesh))
+
+
+def test_a_big_drop_whose_etag_the_copy_changes_is_still_the_same_run(bucket_mesh, ceph, rabbit, vault, tmp_path):
+    stack = tmp_path / "big.tif"
+    grey = np.random.default_rng(0).integers(0, 255, (9, 1024, 1024), dtype=np.uint8)
+    tifffile.imwrite(stack, grey)  # more than 8 MiB: it travels in parts, and its ETag is not its digest
+    words = ("--plan", bucket_mesh.folder / "small.yaml", "--voxel-um", "0.05")
+    assert bucket_mesh.command("submit", stack, *words).returncode == 0
+    keeper(bucket_mesh).sweep()
+    (run_id,) = run_ids(bucket_mesh.store)
+    embedded.run(RunState(bucket_mesh.store, run_id), bucket_mesh.settings)
+    keeper(bucket_mesh).sweep()
+
+    into, copying = ceph.new_bucket(), rclone(ceph)
+    assert script("backup.sh", f"site:{bucket_of(bucket_mesh)}", f"vault:{vault}", environment=copying).returncode == 0
+    assert script("restore.sh", f"vault:{vault}", f"site:{into}", environment=copying).returncode == 0
+    with closing(mesh_at(ceph, tmp_path / "new", rabbit.new_vhost(), f"{ceph.url}/{into}")) as new:
+        (before,), (after,) = (
+            [one.etag for one in mesh.store.objects("inbox") if one.key.endswith("big.tif")]
+            for mesh in (bucket_mesh, new)
+        )
+        assert before != after
+        keeper(new).sweep()
+        told = json.loads(new.command("status", "--json").stdout)
+        assert list(told["runs"]) == [run_id] and told["runs"][run_id]["state"] == "done" and not told["drops"]
+        assert not new.broker.waiting("ingest")
