@@ -24,7 +24,7 @@ from porelay_schemas.route import STAGES
 pytestmark = pytest.mark.slow
 
 TINY = Path(__file__).parents[1] / "pipeline" / "tiny.yaml"
-DONE = ("ingest", "preprocess", "segment", "slicegan-trainer", "sampler")
+DONE = ("ingest", "preprocess", "segment", "slicegan-trainer")
 """Stages that the stack goes through; all eight have workers."""
 
 TRAINER = "slicegan-trainer"
