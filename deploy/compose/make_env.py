@@ -23,7 +23,10 @@ def main(site: Path) -> None:
     password = (theirs / "porelay-admin/amqp_password").read_text()
     (theirs / "porelay-admin/amqp_management_url").write_text(f"http://porelay-admin:{password}@rabbitmq:15672")
     users = [(one.name, theirs / one.name) for one in policies.grants()]
-    lines = [f"{name} {keys.joinpath('s3_access_key').read_text()} {keys.joinpath('s3_secret_key').read_text()}\n" for name, keys in users]
+    lines = [
+        f"{name} {keys.joinpath('s3_access_key').read_text()} {keys.joinpath('s3_secret_key').read_text()}\n"
+        for name, keys in users
+    ]
     (site / "s3/users").write_text("".join(lines))
     grafana = theirs / "grafana/admin_password"
     grafana.parent.mkdir(exist_ok=True)
