@@ -1,5 +1,6 @@
 """The images: what the Dockerfile installs is enough for the service, and no more than it asks for."""
 
+import ast
 import importlib.util
 import json
 import re
@@ -88,7 +89,8 @@ def modules_in(service: str) -> set[str]:
 
 def modules_missing(service: str) -> set[str]:
     """Return the top-level modules that are installed here and not in the image of a service."""
-    return set().union(*tops().values()) - modules_in(service)
+    ours = {name.replace("-", "_") for name in RECIPE.folders()}
+    return ours.union(*tops().values()) - modules_in(service)
 
 
 def modules_used(service: str) -> list[str]:
@@ -113,6 +115,18 @@ def run_in_image(service: str, code: str, *words: str) -> str:
     return "" if done.returncode == 0 else done.stderr + done.stdout
 
 
+def imports_of(folder: Path) -> set[str]:
+    """Return the top-level modules that sources import, also inside functions."""
+    found: set[str] = set()
+    for path in folder.glob("porelay_*/**/*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module.partition(".")[0])
+    return found
+
+
 def test_hadolint_finds_nothing() -> None:
     command = [str(Path(sys.executable).parent / "hadolint"), str(IMAGES / "Dockerfile")]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -128,6 +142,13 @@ def test_there_is_an_image_of_each_stage_and_of_the_operator() -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_an_image_has_all_that_its_service_loads(service: str) -> None:
     assert run_in_image(service, IMPORTER) == ""
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_an_image_has_all_that_its_sources_import_when_they_are_called(service: str) -> None:
+    for folder in RECIPE.own(service):
+        lacking = imports_of(REPOSITORY / folder) - modules_in(service) - set(sys.stdlib_module_names)
+        assert not lacking, f"{service}: {folder} imports {lacking}"
 
 
 def test_an_image_lacks_what_its_service_does_not_ask_for() -> None:
