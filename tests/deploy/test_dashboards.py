@@ -88,7 +88,7 @@ def test_every_panel_says_in_words_what_it_shows_and_what_to_do_when_its_colour_
     assert len({panel.title for panel in panels}) == len(panels)
     for panel in panels:
         assert len(panel.text) > 20 and panel.text.endswith("."), panel.title
-        if panel.coloured():
+        if panel.red or panel.orange:
             assert re.search("Red[: ]" if panel.red else "Orange:|Rising:", panel.text), panel.title
         assert len(panel.queries) <= 6, "there are six letters"
 

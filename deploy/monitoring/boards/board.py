@@ -56,10 +56,6 @@ class Panel:
         steps += [model.Threshold(value, color) for value, color in ((self.orange, ORANGE), (self.red, RED)) if value]
         return sdk.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(steps)
 
-    def coloured(self) -> bool:
-        """Whether it can turn red or orange."""
-        return self.orange is not None or self.red is not None
-
 
 def _made(kind: Kind) -> Builder:
     if kind == "lines":
