@@ -6,12 +6,14 @@ BIN := $(VENV)/bin
 PACKAGES := shared_schemas services/_kit services/_nets $(filter-out services/_%,$(patsubst %/,%,$(wildcard services/*/)))
 EDITABLE := $(foreach package,$(PACKAGES),-e $(package))
 
-.PHONY: help install test-install demo test unit lint bench clean
+.PHONY: help install test-install demo test unit lint bench clean images compose-env
 
 help:
 	@echo "make demo     set up, then run the bundled stack through all eight stages"
 	@echo "make test     set up, then lint, type-check and run all tests"
 	@echo "make bench    seconds, voxels/s and peak memory of every stage"
+	@echo "make images   build the images of all services"
+	@echo "make compose-env   passwords and settings for docker compose up"
 
 install: $(VENV)/.installed
 test-install: $(VENV)/.tested
@@ -50,3 +52,9 @@ bench: test-install
 
 clean:
 	rm -rf $(VENV) porelay-data
+
+images:
+	deploy/images/build
+
+compose-env:
+	deploy/compose/make-env

@@ -191,6 +191,8 @@ def test_ingest_takes_notifications_of_drops_and_the_server_of_the_bucket_sends_
     with closing(pika.BlockingConnection(pika.URLParameters(site.url_of("porelay-bucket")))) as server:
         channel = server.channel()
         channel.exchange_declare("ingest", "fanout", durable=True)  # as MinIO does each time
+        returned = channel.queue_declare("", exclusive=True).method.queue  # as Ceph does where it waits for confirms
+        channel.basic_consume(returned, lambda *_: None)
         channel.confirm_delivery()
         channel.basic_publish("ingest", "any", b"event", mandatory=True)
     with closing(site.broker("porelay-ingest")) as worker:

@@ -28,6 +28,8 @@ class Rabbit:
         self._headers = urllib3.make_headers(basic_auth=f"{parts.username}:{parts.password}")
         self._user = parts.username
         self._vhosts: list[str] = []
+        self.metrics = os.environ.get("PORELAY_TEST_AMQP_METRICS", f"{parts.hostname}:15692")
+        """Where its plugin rabbitmq_prometheus answers."""
 
     def ask(self, method: str, path: str, body: object = None) -> urllib3.BaseHTTPResponse:
         """Send a request to the HTTP interface."""

@@ -9,7 +9,7 @@ from servers.containers import Box
 from servers.rabbit import Rabbit
 
 START_S = 90.0
-AMQP, AMQPS, HTTP = 5672, 5671, 15672
+AMQP, AMQPS, HTTP, METRICS = 5672, 5671, 15672, 15692
 CONF = "/etc/rabbitmq/conf.d"
 
 
@@ -17,8 +17,9 @@ class RabbitContainer(Rabbit):
     """A server of an image that has the management plugin, lets guest in, and reads `conf.d`, as the public ones do."""
 
     def __init__(self, image: str) -> None:
-        self._box = Box(image, (AMQP, AMQPS, HTTP), hostname="porelay")
+        self._box = Box(image, (AMQP, AMQPS, HTTP, METRICS), hostname="porelay")
         super().__init__(self._at("amqp", AMQP), self._at("http", HTTP))
+        self.metrics = f"{self._box.host}:{self._box.ports[METRICS]}"
 
     def _at(self, scheme: str, port: int) -> str:
         return f"{scheme}://guest:guest@{self._box.host}:{self._box.ports[port]}"

@@ -38,13 +38,15 @@ class RabbitServer(Rabbit):
                 "RabbitMQ runs as a user of its own: run the tests as root, or set PORELAY_TEST_AMQP_URL"
             )
         _sweep()
-        port, http, distribution, epmd = (free_port() for _ in range(4))
+        port, http, metrics, distribution, epmd = (free_port() for _ in range(5))
         super().__init__(f"amqp://guest:guest@127.0.0.1:{port}", f"http://guest:guest@127.0.0.1:{http}")
         self.port = port
+        self.metrics = f"127.0.0.1:{metrics}"
         self.folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER}-{os.getpid()}-"))
-        (self.folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
+        (self.folder / "enabled_plugins").write_text("[rabbitmq_management, rabbitmq_prometheus].\n")
         (self.folder / "rabbitmq.conf").write_text(
             f"listeners.tcp.local = 127.0.0.1:{port}\nmanagement.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {http}\n"
+            f"prometheus.tcp.ip = 127.0.0.1\nprometheus.tcp.port = {metrics}\n"
             f"disk_free_limit.absolute = 50MB\nlog.console = false\n{conf}\n"
         )
         self._environment = {

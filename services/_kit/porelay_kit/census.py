@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from porelay_kit.runner.state import RunState
 from porelay_kit.store.base import Store
 from porelay_schemas.errors import BadInput, Retryable
 from porelay_schemas.intake import PREFIX, DropState, Intake
+from porelay_schemas.manifest import Run
 from porelay_schemas.plan import Plan
 
 READERS = 8
@@ -29,7 +30,7 @@ RUN_STATES = {"done": "done", "waiting": "unfinished", "failed": "failed", "canc
 
 
 class Census:
-    """Counts runs and drops. Several workers that ingest say the same: take the maximum, not the sum."""
+    """Counts runs and drops. Several workers that ingest say the same, each when it counts: take the newest."""
 
     def __init__(self, registry: CollectorRegistry, store: Store) -> None:
         self.registry, self._store = registry, store
@@ -40,38 +41,44 @@ class Census:
             "Since the oldest drop that is not complete was seen first, 0 if none",
             registry=registry,
         )
+        self._unfinished = Gauge(
+            "porelay_run_oldest_unfinished_seconds",
+            "Since the oldest unfinished run began, 0 if none",
+            registry=registry,
+        )
         self._looked = Gauge("porelay_census_timestamp_seconds", "When runs and drops were counted", registry=registry)
-        self._digests: dict[str, str] = {}
+        self._known: dict[str, Run] = {}
         self._plans: dict[str, Plan] = {}
 
     def look(self) -> None:
         """Count; raise StoreUnavailable where the store does not answer."""
-        states = Counter(self._run_states())
+        runs = list(self._run_states())
+        states = Counter(state for state, _ in runs)
         drops = list(self._intakes())
         for state in (*RUN_STATES.values(), "damaged"):
             self._runs.labels(state).set(states[state])
         for name in get_args(DropState):
             self._drops.labels(name).set(sum(drop.state == name for drop in drops))
-        since = [drop.since for drop in drops if drop.state == "waiting"]
-        self._oldest.set((datetime.now(UTC) - min(since)).total_seconds() if since else 0.0)
+        self._oldest.set(_age_s(drop.since for drop in drops if drop.state == "waiting"))
+        self._unfinished.set(_age_s(run.created for state, run in runs if run and state == "unfinished"))
         self._looked.set_to_current_time()
 
-    def _run_states(self) -> Iterator[str]:
+    def _run_states(self) -> Iterator[tuple[str, Run | None]]:
         found = marks(self._store)
         with ThreadPoolExecutor(READERS) as pool:
             plans = list(pool.map(self._plan, found))
-        for mark, plan in zip(found.values(), plans, strict=True):
-            yield RUN_STATES[whole(plan, mark.notes)] if plan else "damaged"
+        for (run_id, mark), plan in zip(found.items(), plans, strict=True):
+            yield RUN_STATES[whole(plan, mark.notes)] if plan else "damaged", self._known.get(run_id)
 
     def _plan(self, run_id: str) -> Plan | None:
         """Return the plan of a run, None where it is damaged; each run and each plan is read once."""
         try:
-            if run_id not in self._digests:
+            if run_id not in self._known:
                 run = RunState(self._store, run_id).run()
                 if run.plan not in self._plans:
                     self._plans[run.plan] = RunState(self._store, run_id).plan_of(run)
-                self._digests[run_id] = run.plan
-            return self._plans[self._digests[run_id]]
+                self._known[run_id] = run
+            return self._plans[self._known[run_id].plan]
         except (KeyError, ValueError, BadInput):
             return None
 
@@ -96,3 +103,9 @@ class Census:
             with suppress(Retryable):
                 self.look()
             leaving.wait(max(every_s, REST * (time.monotonic() - began)))
+
+
+def _age_s(times: Iterable[datetime]) -> float:
+    """Return how long ago the earliest was, 0 where there is none."""
+    earliest = min(times, default=None)
+    return (datetime.now(UTC) - earliest).total_seconds() if earliest else 0.0

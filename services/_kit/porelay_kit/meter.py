@@ -20,9 +20,11 @@ from porelay_kit.broker.base import Delivery, Pulse
 from porelay_kit.meter_training import TRAINER, TrainingMeter, gpu_bytes
 from porelay_kit.runner.state import Notes
 from porelay_kit.runner.worker import Observer, Outcome, request_of
+from porelay_kit.settings import Settings
 from porelay_schemas.errors import PorelayError
 from porelay_schemas.manifest import Run
 from porelay_schemas.messages import AnyResult, Result
+from porelay_schemas.route import STAGES
 from porelay_schemas.volumes import FileRef, StackRef, VolumeRef
 
 SECONDS = (0.01, 0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 14400)
@@ -101,6 +103,15 @@ class Meter(Observer):
     def _held_s(self, stage: str) -> float:
         held = self._held
         return time.monotonic() - held[1] if held is not None and held[0] == stage else 0.0
+
+    def show_limits(self, stages: tuple[str, ...], settings: Settings) -> None:
+        """Show how long a delivery may be in hand, and a training go on without a checkpoint."""
+        limit = Gauge("porelay_in_hand_limit_seconds", "How long one may be", ["service"], registry=self.registry)
+        for stage in stages:
+            isolated = stage in STAGES and STAGES[stage].isolated
+            limit.labels(stage).set(settings.isolated_limit_s if isolated else settings.stage_limit_s)
+        if self._training:
+            self._training.budget.set(settings.checkpoint_s)
 
     def began(self, delivery: Delivery) -> None:
         """Measure how long it waited."""

@@ -18,6 +18,7 @@ class TrainingMeter:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._steps = Counter("porelay_train_steps", "Steps that were made here", registry=registry)
         self._share = Gauge("porelay_train_progress_ratio", "Steps made of those planned", registry=registry)
+        self.budget = Gauge("porelay_checkpoint_budget_seconds", "Between checkpoints, at most", registry=registry)
         self._slice = Gauge("porelay_train_slice_seconds", "Length of the last slice", registry=registry)
         self._figures = {
             "wasserstein": Gauge("porelay_train_critic_wasserstein", "Latest estimate", registry=registry),
@@ -73,8 +74,11 @@ def _newest(folder: Path) -> float:
 
 
 def gpu_bytes() -> float:
-    """Return the bytes of GPU memory that this process has taken, 0 where it uses none; loads nothing."""
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_initialized():
+    """Return the bytes of GPU memory that this process has taken, 0 where it uses none; loads nothing.
+
+    Another thread may be loading torch just now: what is not there yet is not used either.
+    """
+    cuda = sys.modules.get("torch.cuda")
+    if cuda is None or not hasattr(cuda, "is_initialized") or not cuda.is_initialized():
         return 0.0
-    return float(sum(torch.cuda.memory_reserved(device) for device in range(torch.cuda.device_count())))
+    return float(sum(cuda.memory_reserved(device) for device in range(cuda.device_count())))

@@ -30,6 +30,11 @@ def _half_the_memory() -> int:
     return int(psutil.virtual_memory().total // 2)
 
 
+def _is_of_others(variable: str) -> bool:
+    """Return whether a variable of ours is read by tests or compose only, which have images of servers named so."""
+    return variable.startswith(PREFIX + "TEST_") or variable.endswith("_IMAGE")
+
+
 class Settings(Closed):
     """What a process may use, and where its store and broker are.
 
@@ -99,7 +104,7 @@ class Settings(Closed):
         environment = os.environ if environment is None else environment
         values: dict[str, object] = {}
         for variable, text in environment.items():
-            if not variable.startswith(PREFIX) or variable.startswith(PREFIX + "TEST_"):
+            if not variable.startswith(PREFIX) or _is_of_others(variable):
                 continue
             name = variable.removeprefix(PREFIX).lower()
             if name.removesuffix("_file") in cls.secrets() and name not in cls.model_fields:

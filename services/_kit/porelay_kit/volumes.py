@@ -8,7 +8,8 @@ grey ones with lz4 (noise does not compress).
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -34,24 +35,21 @@ class Volume:
     def __init__(self, ref: VolumeRef, kvstore: dict[str, Any]) -> None:
         self.ref = ref
         self._kvstore = kvstore
-        self._open()
+        self.shard: Axis3 = self._array.chunk_layout.write_chunk.shape
 
-    def _open(self) -> None:
+    @cached_property
+    def _array(self) -> Any:
         import tensorstore as ts
 
         try:
             spec = {"driver": "zarr3", "kvstore": _level(self._kvstore)}
-            self._array = ts.open(spec, open=True).result(PATIENCE_S)
+            return ts.open(spec, open=True).result(PATIENCE_S)
         except (ValueError, OSError) as error:
             raise StoreUnavailable(f"volume {self.ref.prefix}/{self.ref.name}: cannot be opened ({error}).") from error
-        self.shard = cast("Axis3", self._array.chunk_layout.write_chunk.shape)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"ref": self.ref, "_kvstore": self._kvstore}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._open()
+        """Travel unopened: Dask's scheduler reads every task, and has no keys of the bucket."""
+        return {"ref": self.ref, "_kvstore": self._kvstore, "shard": self.shard}
 
     @property
     def shape(self) -> Axis3:

@@ -52,6 +52,22 @@ def test_drops_are_counted_by_state_and_the_oldest_that_waits_is_timed(store, ce
     assert shown(census, "porelay_drop_oldest_waiting_seconds") == {}
 
 
+def test_the_oldest_run_that_is_not_finished_is_timed(store, census, make_run):
+    make_run(1, ALL)
+    census.look()
+    assert shown(census, "porelay_run_oldest_unfinished_seconds") == {}
+    hours = {2: 3, 3: 8, 4: 90}
+    for number, ago in hours.items():
+        state = make_run(number)
+        created = datetime.now(UTC) - timedelta(hours=ago)
+        run = state.run().model_copy(update={"created": created})
+        store.write(f"{state.prefix}/run.json", run.model_dump_json().encode())
+        if number == 4:
+            state.cancel()
+    census.look()
+    assert shown(census, "porelay_run_oldest_unfinished_seconds")[""] == pytest.approx(8 * 3600, abs=10)
+
+
 def test_a_second_look_reads_no_plan_again(census, make_run, monkeypatch):
     make_run(1)
     census.look()

@@ -12,11 +12,13 @@ from porelay_kit.bench import Progress
 from porelay_kit.broker.base import Delivery, Pulse
 from porelay_kit.meter import Meter
 from porelay_kit.meter_store import metered
+from porelay_kit.settings import Settings
 from porelay_schemas.errors import BadInput, StoreUnavailable
 
 TRAINER = "slicegan-trainer"
 PREFIX = f"artifacts/{TRAINER}/a"
 AGE, KEPT = "porelay_checkpoint_age_seconds", "porelay_checkpoint_kept_age_seconds"
+LIMIT = "porelay_in_hand_limit_seconds"
 
 
 def meter_of(*stages):
@@ -54,6 +56,16 @@ def test_the_age_of_the_newest_checkpoint_is_that_of_its_file_also_from_an_earli
     assert value(AGE) < 5
     meter.ended(delivery(TRAINER), "ok", 3.0, None)
     assert value(AGE) == 0
+
+
+def test_the_limits_of_what_is_in_hand_are_shown_as_they_are_set():
+    meter, value = meter_of("ingest", "segment", TRAINER)
+    meter.show_limits(
+        ("ingest", "segment", TRAINER), Settings(isolated_limit_s=100.0, stage_limit_s=200.0, checkpoint_s=30.0)
+    )
+    limits = {stage: value(LIMIT, {"service": stage}) for stage in ("ingest", "segment", TRAINER)}
+    assert limits == {"ingest": 100, "segment": 200, TRAINER: 200}
+    assert value("porelay_checkpoint_budget_seconds") == 30
 
 
 def test_a_training_without_a_checkpoint_is_as_old_as_it_runs(training, monkeypatch):
@@ -138,10 +150,18 @@ def test_bytes_are_those_of_stacks_files_and_uncompressed_volumes(make_run):
 
 def test_gpu_memory_is_that_of_all_devices_and_torch_is_not_loaded_for_it(monkeypatch):
     _, value = meter_of("segment")
-    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    for name in ("torch", "torch.cuda"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     assert value("porelay_gpu_memory_bytes") == 0 and "torch" not in sys.modules
     cuda = SimpleNamespace(
         is_initialized=lambda: True, device_count=lambda: 2, memory_reserved=lambda device: 100 + device
     )
-    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    monkeypatch.setitem(sys.modules, "torch.cuda", cuda)
     assert value("porelay_gpu_memory_bytes") == 201
+
+
+def test_metrics_are_shown_while_another_thread_is_loading_torch(monkeypatch):
+    _, value = meter_of("segment")
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "torch.cuda", SimpleNamespace())
+    assert value("porelay_gpu_memory_bytes") == 0

@@ -41,6 +41,7 @@ def test_a_worker_reads_its_own_queue_and_no_other(stage: str) -> None:
     readable = {name for name in STAGES if may(account.read, f"{name}.v1")}
     assert readable == {stage}
     assert may(account.read, "intake.v1") == (stage == "ingest")
+    assert may(account.read, f"{stage}.v2"), "workers of two releases work side by side"
     assert not any(may(account.read, f"{prefix}{stage}.v1") for prefix in ("dlq.", "x", "x."))
 
 

@@ -26,6 +26,10 @@ def test_variables_of_the_tests_and_of_others_are_left_alone():
     Settings.from_env({"PORELAY_TEST_DATA": "x", "HOME": "/"})
 
 
+def test_the_images_of_servers_that_compose_and_tests_read_are_left_alone() -> None:
+    Settings.from_env({"PORELAY_RABBITMQ_IMAGE": "rabbitmq:4-management", "PORELAY_S3_IMAGE": "ceph"})
+
+
 def test_a_secret_comes_from_a_file_and_is_never_printed(tmp_path):
     (tmp_path / "url").write_text("amqp://me:hidden@broker\n")
     settings = Settings.from_env({"PORELAY_AMQP_URL_FILE": str(tmp_path / "url")})

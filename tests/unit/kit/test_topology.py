@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from porelay_kit.broker import permissions
-from porelay_kit.broker.topology import Queue, Topology, retry_of, version_of
+from porelay_kit.broker.topology import Queue, Topology, generation_of, retry_of, version_of
 from porelay_kit.runner import serve
 from porelay_kit.settings import Settings
 from porelay_schemas.errors import BadInput
@@ -117,6 +117,18 @@ def test_a_message_that_kills_its_workers_is_parked_and_none_is_lost_on_the_way(
     assert policy["delivery-limit"] == (19 if stage == "slicegan-trainer" else 4)  # deliveries: one more
     assert policy["dead-letter-exchange"] == "dlx"
     assert (policy["dead-letter-strategy"], policy["overflow"]) == ("at-least-once", "reject-publish")
+
+
+@pytest.mark.parametrize("name", ["{}.v1", "dlq.{}.v1"])
+@pytest.mark.parametrize("stage", (*STAGES, "intake"))
+def test_queues_of_the_next_generation_obey_the_same_policies(stage, name):
+    queue = name.format(stage)
+    assert policy_of(queue.replace(".v1", ".v2"), (4, 0, 5)) == policy_of(queue, (4, 0, 5))
+    assert (generation_of(queue), generation_of(queue.replace(".v1", ".v12"))) == (1, 12)
+
+
+def test_a_queue_of_others_has_no_generation():
+    assert [generation_of(name) for name in ("retry.5s", "events.log", "orders.v1", "segment", "dlq.log")] == [None] * 5
 
 
 @pytest.mark.parametrize("version", VERSIONS)

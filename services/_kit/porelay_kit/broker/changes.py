@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from porelay_kit.broker.management import Management
-from porelay_kit.broker.topology import Binding, Exchange, Policy, Queue, Topology, Version
+from porelay_kit.broker.topology import Binding, Exchange, Policy, Queue, Topology, Version, generation_of
 from porelay_kit.steps import Step
 
 NO_VIEW = "Set PORELAY_AMQP_MANAGEMENT_URL, or let an administrator do it: "
+_NOT_EMPTY = "What to do with it: deploy/README.md, section Upgrade."
 FLAGS_SINCE = (4, 3)
 """The servers that come with the second `rabbitmqadmin`, whose options are flags."""
 
@@ -61,6 +62,7 @@ def steps(topology: Topology, live: Live, *, apply: bool = False) -> Iterator[St
     policies = {one["name"]: one for one in live.all("policies")}
     for policy in topology.policies(live.version):
         yield _policy(policy, policies.get(policy.name), live, apply=apply)
+    yield from _of_other_releases(topology, queues, live)
     yield from _strangers(topology, live)
 
 
@@ -88,12 +90,13 @@ def _queue(wanted: Queue, there: dict[str, Any] | None, live: Live, *, apply: bo
             live.declare(lambda channel: channel.queue_declare(wanted.name, durable=True, arguments=wanted.arguments))
         return Step("+", what)
     got = {"durable": there["durable"]} | there["arguments"]
+    flags = [] if there.get("type") == "quorum" else ["--if-empty"]  # which RabbitMQ refuses for quorum queues
     if got == {"durable": True} | wanted.arguments:
         return Step("=", what)
     road = (
         f"It was declared with {json.dumps(got)}, wanted {json.dumps({'durable': True} | wanted.arguments)}, and that "
-        f"is for ever. Stop who sends to it, wait until it is empty, delete it (`rabbitmqctl delete_queue --if-empty "
-        f"-p {shlex.quote(live.vhost)} {wanted.name}`), and apply again."
+        f"is for ever. Stop who sends to it, wait until it is empty, delete it "
+        f"(`{_deletion(wanted.name, live, *flags)}`), and apply again."
     )
     return Step("!", what, road)
 
@@ -116,6 +119,21 @@ def _policy(wanted: Policy, there: dict[str, Any] | None, live: Live, *, apply: 
 
 def _body(policy: Policy) -> dict[str, Any]:
     return {"pattern": policy.pattern, "definition": policy.definition, "apply-to": "queues", "priority": 0}
+
+
+def _of_other_releases(topology: Topology, queues: dict[str, dict[str, Any]], live: Live) -> Iterator[Step]:
+    """Yield the queues that another release left or still uses: with what is in them, and what to do with them."""
+    ours = {queue.name for queue in topology.queues}
+    for name, queue in sorted(queues.items()):
+        if name in ours or generation_of(name) is None:
+            continue
+        count, workers = queue.get("messages", 0), queue.get("consumers", 0)
+        what = f"queue {name} of another release: messages {count}, consumers {workers}"
+        yield Step("-", what, _NOT_EMPTY if count or workers else f"Delete it: `{_deletion(name, live)}`")
+
+
+def _deletion(queue: str, live: Live, *flags: str) -> str:
+    return shlex.join(["rabbitmqctl", "delete_queue", *flags, "-p", live.vhost, queue])
 
 
 def _strangers(topology: Topology, live: Live) -> Iterator[Step]:

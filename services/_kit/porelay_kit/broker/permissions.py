@@ -3,6 +3,7 @@
 RabbitMQ grants by regular expression: `configure` (declare, delete), `write` (publish, bind a queue) and `read`
 (consume, bind to an exchange), and on a topic exchange by routing key, too. Nobody but an administrator declares what
 lasts; a worker's own queue for events and commands is named by the server (`amq.gen-...`) and goes with its connection.
+Rights hold for all generations of a queue, so that workers of two releases work side by side.
 """
 
 import base64
@@ -60,18 +61,17 @@ def accounts() -> tuple[Account, ...]:
 
 
 def _worker(stage: str) -> Account:
-    queues = [f"{stage}.v1"] + ([f"{INTAKE}.v1"] if stage == "ingest" else [])
-    names = [re.escape(queue.removesuffix(".v1")) for queue in queues]
-    here = names[0] if len(names) == 1 else f"({'|'.join(names)})"
+    served = [stage, INTAKE] if stage == "ingest" else [stage]
+    queues = [rf"{re.escape(name)}\.v\d+" for name in served]
     return Account(
         name=f"porelay-{stage}",
         about=f"workers of {stage}: take its requests, ask the next stage, retry, park, tell",
         configure=f"^{OWN}$",
         write=_any("work", r"retry\..*", "dlx", "events", OWN),
-        read=_any(*map(re.escape, queues), "control", "events", OWN),
+        read=_any(*queues, "control", "events", OWN),
         topics=(
             Topics("events", write=rf"^(run\.[^.]+\.{re.escape(stage)}\.[^.]+|worker\..+)$"),
-            Topics("dlx", write=rf"^{here}\.v1$", read=NOTHING),
+            Topics("dlx", write=_any(*queues), read=NOTHING),
         ),
     )
 
@@ -108,9 +108,10 @@ def _servers() -> tuple[Account, ...]:
     return (
         Account(
             name="porelay-bucket",
-            about="the S3 server: tells of drops (MinIO declares the exchange again with every message)",
-            configure=_any("ingest"),
+            about="the S3 server: tells of drops (MinIO declares the exchange each time, Ceph a queue for returns)",
+            configure=_any("ingest", OWN),
             write=_any("ingest"),
+            read=_any(OWN),
         ),
         Account(
             name="porelay-monitor",

@@ -28,6 +28,10 @@ DAY_S = 86_400
 UNLIMITED_SINCE = (4, 0)
 CONSUMER_TIMEOUT_SINCE = (3, 12)
 MISSING, REFUSED = 404, 403
+GENERATION = 1
+"""Of the messages. A release whose messages the last one cannot read raises it: it has queues of its own then, beside
+those that workers of the last one empty."""
+
 Version = tuple[int, ...]
 
 
@@ -74,12 +78,18 @@ class Policy:
 
 def queue_of(stage: str) -> str:
     """Return the work queue of a stage."""
-    return f"{stage}.v1"
+    return f"{stage}.v{GENERATION}"
 
 
 def dead_of(stage: str) -> str:
     """Return the queue of a stage's dead letters."""
-    return f"dlq.{stage}.v1"
+    return f"dlq.{stage}.v{GENERATION}"
+
+
+def generation_of(queue: str) -> int | None:
+    """Return the generation of a stage's queue or dead letters, None for any other queue."""
+    found = re.fullmatch(r"(?:dlq\.)?(.+)\.v(\d+)", queue)
+    return int(found[2]) if found and found[1] in (*STAGES, INTAKE) else None
 
 
 def retry_of(delay_s: float) -> str:
@@ -141,8 +151,8 @@ class Topology:
             for delay in self.retry_ladder_s
         )
         return (
-            Policy("work", rf"^({others})\.v1$", _work(DELIVERY_LIMIT, version)),
-            Policy("training", rf"^{TRAINER}\.v1$", _work(TRAINER_RETURNS, version)),
+            Policy("work", rf"^({others})\.v\d+$", _work(DELIVERY_LIMIT, version)),
+            Policy("training", rf"^{TRAINER}\.v\d+$", _work(TRAINER_RETURNS, version)),
             *retries,
             Policy("dead-letters", r"^dlq\..+\.v\d+$", {"max-length": MOST_MESSAGES} | unlimited),
             Policy("dead-letter-log", r"^dlq\.log$", {"max-age": f"{30 * DAY_S}s"}),

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from porelay_kit.broker.management import Management
-from porelay_kit.broker.topology import CONSUMER_TIMEOUT_MS
+from porelay_kit.broker.topology import CONSUMER_TIMEOUT_MS, queue_of
 from porelay_kit.doctor import clock, space
 from porelay_kit.doctor.finding import Answer, Excuse, Finding, examine, fail, ok, unknown, unreachable, warn
 from porelay_kit.settings import Settings
@@ -130,7 +130,7 @@ def _limit(nodes: Nodes) -> tuple[float, str]:
     version = nodes.management.get("overview")["rabbitmq_version"]
     if tuple(map(int, version.split(".")[:2])) >= TIMEOUT_BY_POLICY:
         vhost = nodes.vhost
-        queues = [nodes.management.get("queues", vhost, f"{stage}.v1") or {} for stage in STAGES]
+        queues = [nodes.management.get("queues", vhost, queue_of(stage)) or {} for stage in STAGES]
         policies = [queue.get("effective_policy_definition") or {} for queue in queues]
         set_ms = [float(policy["consumer-timeout"]) for policy in policies if "consumer-timeout" in policy]
         if len(set_ms) == len(queues):

@@ -72,6 +72,7 @@ def work(
     """
     pulse = pulse_of(broker)
     meter = Meter(stages, pulse)
+    meter.show_limits(stages, settings)
     store = metered(store, meter)
     isolated = Isolated(settings)
     worker = Worker(stages, broker, store, settings, do=isolated, observer=_Both(WorkerLog(log), meter))
