@@ -4,10 +4,11 @@
     ├── Permanent        park it: the same message can never succeed
     │   ├── BadMessage   the message itself is malformed or of another version
     │   ├── BadInput     the data or a parameter cannot be used
+    │   │   └── Denied   a server does not let us do it: a command ends, a worker asks again later
     │   ├── UnknownMethod
     │   ├── TooLarge     does not fit the stage's memory budget
     │   └── TookTooLong  is not done within the stage's limit of time
-    ├── Retryable        ask again later
+    ├── Retryable        ask again later, for as long as it takes
     │   ├── StoreUnavailable
     │   ├── BrokerUnavailable
     │   └── LicenceBusy
@@ -37,6 +38,10 @@ class BadMessage(Permanent):
 
 class BadInput(Permanent):
     """The data or a parameter cannot be used."""
+
+
+class Denied(BadInput):
+    """A server does not let us in, or not do that: its administrator can change it, so no message is at fault."""
 
 
 class UnknownMethod(Permanent):

@@ -11,7 +11,7 @@ import pytest
 from porelay_kit.broker.base import DELIVERY_LIMIT, MAX_BODY_BYTES, RETRY_LADDER_S, Delivery, Drop, Unroutable
 from porelay_kit.broker.memory import MemoryBroker
 from porelay_kit.broker.rabbit import RabbitBroker
-from porelay_schemas.errors import BadInput, BadMessage, BrokerUnavailable
+from porelay_schemas.errors import BadInput, BadMessage, BrokerUnavailable, Denied, StoreUnavailable
 
 STAGES = ("ingest", "segment")
 CANCELS_SINCE = (4, 3)
@@ -168,6 +168,19 @@ def test_what_failed_climbs_the_ladder_of_delays_and_is_then_parked(bus):
     assert not bus.broker.retry(delivery, OSError("still not"))
     (letter,) = letters(bus)
     assert (letter.error, letter.text, letter.attempt) == ("OSError", "still not", len(bus.ladder) + 1)
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("no answer"), Denied("wrong key")])
+def test_what_only_has_to_wait_is_never_parked_and_waits_the_last_delay_again(bus, error):
+    bus.broker.publish("segment", b"1")
+    for number, delay in enumerate([*bus.ladder, bus.ladder[-1], bus.ladder[-1]], start=1):
+        delivery = take(bus)
+        assert delivery.attempt == number
+        assert bus.broker.retry(delivery, error)
+        bus.pass_time(delay - 0.2)
+        assert bus.broker.get(STAGES, 0) is None
+        bus.pass_time(0.21)
+    assert take(bus) and not bus.broker.dead_letters("segment")
 
 
 def test_deaths_of_workers_do_not_cost_attempts_and_attempts_not_returns(bus):

@@ -10,7 +10,7 @@ import pytest
 from porelay_kit.settings import Settings
 from porelay_kit.store.bucket import BucketStore
 from porelay_kit.store.s3 import Address, Bucket
-from porelay_schemas.errors import BadInput, StoreUnavailable
+from porelay_schemas.errors import BadInput, Denied, StoreUnavailable
 
 TORN = "TheAnswerBreaksOff"
 SECRET = "a-secret-that-may-not-be-seen"
@@ -74,9 +74,9 @@ def server() -> Iterator[Server]:
         (404, "NoSuchBucket", "there is no such bucket. Make it with `porelay topology apply`"),
     ],
 )
-def test_a_refusal_is_bad_input_with_the_fix(server, status, code, text):
+def test_what_the_server_denies_comes_with_the_fix(server, status, code, text):
     server.answers = [(status, code)]
-    with pytest.raises(BadInput) as raised:
+    with pytest.raises(Denied) as raised:
         server.bucket().get("a/b")
     assert text in str(raised.value) and f":{server.server_port}/porelay, 'a/b'" in str(raised.value)
     assert SECRET not in f"{raised.value}{raised.value.__cause__}"

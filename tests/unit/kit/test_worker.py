@@ -15,7 +15,7 @@ from porelay_kit.runner.signals import Throttled
 from porelay_kit.runner.state import RunState
 from porelay_kit.runner.worker import Observer, Worker
 from porelay_kit.settings import Settings
-from porelay_schemas.errors import BadInput, SliceOver, StoreUnavailable
+from porelay_schemas.errors import BadInput, Denied, SliceOver, StoreUnavailable
 from porelay_schemas.route import STAGES
 
 
@@ -153,6 +153,15 @@ def test_what_fails_for_now_is_put_off_and_its_run_says_that_it_waits(make_run, 
     assert (first.attempt, first.next_try - first.at) == (1, timedelta(0))
     assert (second.attempt, second.next_try - second.at) == (2, timedelta(seconds=-1))
     assert not state.waiting() and not state.failures() and state.ended()
+
+
+def test_a_message_is_not_to_blame_for_what_a_server_denies_the_worker(make_run, make_worker, broker, stages):
+    state = make_run()
+    stages["ingest"] = failing(Denied("store: InvalidAccessKeyId."))
+    begin(state, broker)
+    assert work_off(make_worker(), broker) == [("ingest", "retried")]
+    (waiting,) = state.waiting().values()
+    assert waiting.text == "store: InvalidAccessKeyId." and not waiting.permanent and not state.failures()
 
 
 def test_a_defect_is_retried_within_the_limit_and_then_parked_with_its_traceback(make_run, store, stages):

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from porelay_schemas.errors import BadMessage
+from porelay_schemas.errors import BadMessage, Denied, Retryable
 
 RETRY_LADDER_S = (5.0, 30.0, 180.0, 900.0)
-"""Delays before attempts 2, 3, 4 and 5; then the message is parked."""
+"""Delays before attempts 2, 3, 4 and 5; what is a defect is parked then, what only has to wait is put off on."""
 
 DELIVERY_LIMIT = 5
 """How often a message may come back unacknowledged (a worker died with it) before it is parked."""
@@ -112,7 +112,10 @@ class Broker(Protocol):
         """Put the same message at the end of its queue, as a first attempt, and finish this delivery."""
 
     def retry(self, delivery: Delivery, error: BaseException) -> bool:
-        """Put a delivery off by its attempt's delay, or park it after the last; return whether it will come again."""
+        """Put a delivery off by its attempt's delay, or park it after the last; return whether it will come again.
+
+        What is only not possible now (Retryable, Denied) is put off by the last delay again and again.
+        """
 
     def park(self, delivery: Delivery, error: BaseException) -> None:
         """Move a delivery to the dead letters, with the reason."""
@@ -141,3 +144,10 @@ class Broker(Protocol):
 
     def close(self) -> None:
         """Leave; what is held comes again to somebody."""
+
+
+def delay_of(ladder_s: tuple[float, ...], attempt: int, error: BaseException) -> float | None:
+    """Return for how long a delivery is put off, None where it has failed too often."""
+    if not ladder_s or (attempt > len(ladder_s) and not isinstance(error, (Retryable, Denied))):
+        return None
+    return ladder_s[min(attempt, len(ladder_s)) - 1]

@@ -19,6 +19,7 @@ from porelay_kit.broker.base import (
     Drop,
     Unroutable,
     Verdict,
+    delay_of,
     too_big,
 )
 
@@ -104,12 +105,13 @@ class MemoryBroker:
 
     def retry(self, delivery: Delivery, error: BaseException) -> bool:
         """Put a delivery off by its attempt's delay, or park it after the last; return whether it will come again."""
-        if delivery.attempt > len(self.retry_ladder_s):
+        delay = delay_of(self.retry_ladder_s, delivery.attempt, error)
+        if delay is None:
             self.park(delivery, error)
             return False
         with self._changed:
             del self._held[delivery.tag]
-            due = self._clock() + self.retry_ladder_s[delivery.attempt - 1]
+            due = self._clock() + delay
             later = replace(delivery, attempt=delivery.attempt + 1, redelivered=False)
             heapq.heappush(self._late, (due, next(self._tags), _Held(later, 0)))
             self._changed.notify_all()

@@ -17,6 +17,7 @@ from porelay_kit.broker.base import (
     Delivery,
     Pulse,
     Verdict,
+    delay_of,
     too_big,
 )
 from porelay_kit.broker.ears import Ears
@@ -99,11 +100,11 @@ class RabbitBroker:
 
     def retry(self, delivery: Delivery, error: BaseException) -> bool:
         """Put a delivery off by its attempt's delay, or park it after the last; return whether it will come again."""
-        if delivery.attempt > len(self.retry_ladder_s):
+        delay = delay_of(self.retry_ladder_s, delivery.attempt, error)
+        if delay is None:
             self.park(delivery, error)
             return False
-        exchange = retry_of(self.retry_ladder_s[delivery.attempt - 1])
-        self._pass_on(exchange, delivery, {"x-attempt": delivery.attempt + 1} | envelope.reason_of(error))
+        self._pass_on(retry_of(delay), delivery, {"x-attempt": delivery.attempt + 1} | envelope.reason_of(error))
         return True
 
     def park(self, delivery: Delivery, error: BaseException) -> None:

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from porelay_kit.store.base import Store, untold
 from porelay_schemas import planes as separate
-from porelay_schemas.errors import BadInput, Permanent, nearest
+from porelay_schemas.errors import BadInput, Denied, Permanent, nearest
 from porelay_schemas.manifest import Failure, Run
 from porelay_schemas.messages import AnyRequest, AnyResult
 from porelay_schemas.plan import Plan
@@ -147,7 +147,7 @@ class RunState:
             run_id=self.run_id,
             stage=stage,
             error=type(error).__name__,
-            permanent=isinstance(error, Permanent),
+            permanent=isinstance(error, Permanent) and not isinstance(error, Denied),
             text=str(error) or type(error).__name__,
             traceback="".join(traceback.format_exception(error)),
             at=datetime.now(UTC),

@@ -17,7 +17,7 @@ from typing import Literal, Protocol
 from pydantic import ValidationError
 
 from porelay_kit.bench import Control, Progress, too_long
-from porelay_kit.broker.base import MAX_BODY_BYTES, Broker, Delivery
+from porelay_kit.broker.base import MAX_BODY_BYTES, Broker, Delivery, delay_of
 from porelay_kit.runner.asking import follow
 from porelay_kit.runner.embedded import write_report
 from porelay_kit.runner.presence import Held, Presence
@@ -26,7 +26,7 @@ from porelay_kit.runner.state import REQUEST, Notes, RunState
 from porelay_kit.runner.step import step
 from porelay_kit.settings import Settings
 from porelay_kit.store.base import Store
-from porelay_schemas.errors import BadMessage, BrokerUnavailable, Permanent, SliceOver, Stopped, TookTooLong
+from porelay_schemas.errors import BadMessage, BrokerUnavailable, Denied, Permanent, SliceOver, Stopped, TookTooLong
 from porelay_schemas.manifest import Run
 from porelay_schemas.messages import AnyRequest, AnyResult
 from porelay_schemas.plan import Plan
@@ -145,6 +145,8 @@ class Worker:
             return "cancelled", error
         except SliceOver as error:
             return "sliced", error
+        except Denied as error:
+            return "retried", error
         except Permanent as error:
             return "dead", error
         except Exception as error:
@@ -214,7 +216,7 @@ class Worker:
                 self._tell_of(delivery, "stopped", detail)
         elif isinstance(detail, Exception):
             if outcome == "retried":
-                self._note(delivery, detail, self._put_off(delivery))
+                self._note(delivery, detail, self._put_off(delivery, detail))
                 if self._broker.retry(delivery, detail):
                     self._tell_of(delivery, "waiting", detail)
                     return "retried"
@@ -226,9 +228,8 @@ class Worker:
             return "dead"
         return outcome
 
-    def _put_off(self, delivery: Delivery) -> Note:
-        ladder = self._broker.retry_ladder_s
-        within_s = ladder[delivery.attempt - 1] if delivery.attempt <= len(ladder) else None
+    def _put_off(self, delivery: Delivery, error: Exception) -> Note:
+        within_s = delay_of(self._broker.retry_ladder_s, delivery.attempt, error)
         return partial(RunState.put_off, attempt=delivery.attempt, within_s=within_s)
 
     def _note(self, delivery: Delivery, error: Exception, how: Note) -> None:

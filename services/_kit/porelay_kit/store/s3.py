@@ -23,7 +23,7 @@ from urllib3.exceptions import HTTPError, SSLError
 
 from porelay_kit.settings import Settings
 from porelay_kit.store.base import ObjectInfo, Sent, untold
-from porelay_schemas.errors import BadInput, StoreUnavailable
+from porelay_schemas.errors import BadInput, Denied, StoreUnavailable
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -51,6 +51,8 @@ REFUSED = {
     "KeyTooLongError": "the key is longer than the server allows. Use a shorter name.",
     "MethodNotAllowed": "the server does not offer that. `porelay doctor` says what is missing.",
 }
+OF_THE_REQUEST = {"KeyTooLongError", "MethodNotAllowed"}
+"""What of these no administrator can change."""
 IGNORANT = {"NotImplemented", "InvalidArgument", "InvalidRequest"}
 """What servers answer that know of no conditional put and say so."""
 ONCE = {"If-None-Match": "*"}
@@ -307,7 +309,8 @@ class Bucket:
         if code in ABSENT:
             return KeyError(key)
         if code in REFUSED:
-            return BadInput(f"{where}: {code}: {REFUSED[code]}")
+            kind = BadInput if code in OF_THE_REQUEST else Denied
+            return kind(f"{where}: {code}: {REFUSED[code]}")
         if code in FULL:
             return StoreUnavailable(f"{where}: {code}: no room is left. Free some, or have the quota raised.")
         return StoreUnavailable(f"{where}: the server says {code} ({message}). It is asked again later.")
