@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import json
 import re
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -184,3 +185,25 @@ def test_nothing_but_sources_travels_to_the_engine() -> None:
     assert {line for line in lines if line.startswith("!")} == {
         "!constraints.txt", "!deploy/images", "!shared_schemas", "!services"
     }  # fmt: skip
+
+
+def image(service: str) -> str:
+    """Return the image of a service that was built here; skip where there is none."""
+    version = re.search(r'^version = "(.*)"', (REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE)
+    assert version
+    name = f"ghcr.io/porelay/{service}:{version[1]}"
+    if (
+        not shutil.which("docker")
+        or subprocess.run(["docker", "image", "inspect", name], capture_output=True).returncode
+    ):
+        pytest.skip(f"{name} is not on this machine; `deploy/images/build {service}` makes it where a Docker engine is")
+    return name
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_an_image_that_was_built_loads_its_service_read_only_as_nobody_in_particular(service: str) -> None:
+    code = f"import importlib\nfor name in {modules_used(service)}: importlib.import_module(name)"
+    confined = ["--read-only", "--tmpfs", "/tmp", "--user", "10001", "--cap-drop", "ALL", "--network", "none"]
+    command = ["docker", "run", "--rm", *confined, image(service), "python", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
