@@ -149,6 +149,12 @@ def test_passwords_are_random_private_to_their_owner_and_kept(site: Path, tmp_pa
     assert not set(other) & set(passwords.values())
 
 
+def test_the_broker_reads_users_and_rights_at_its_start_and_no_queues(site: Path) -> None:
+    found = json.loads((site / "rabbitmq/definitions.json").read_text())
+    assert {user["name"] for user in found["users"]} == {account.name for account in accounts()}
+    assert set(found) == {"vhosts", "users", "permissions", "topic_permissions"}
+
+
 def test_the_store_gets_every_user_that_the_buckets_policy_names(site: Path) -> None:
     lines = [line.split() for line in (site / "s3/users").read_text().splitlines()]
     assert [name for name, _, _ in lines] == [grant.name for grant in grants()]
