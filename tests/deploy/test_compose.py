@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,7 @@ def site(tmp_path_factory) -> Path:
 
 
 def make_env(folder: Path) -> None:
-    python = REPOSITORY / ".venv" / "bin" / "python"
-    subprocess.run([python if python.exists() else "python3", SCRIPTS / "make_env.py", folder], check=True)
+    subprocess.run([sys.executable, SCRIPTS / "make_env.py", folder], check=True)
 
 
 @pytest.mark.parametrize("name", SERVICES)
