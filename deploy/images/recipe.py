@@ -10,6 +10,7 @@ import sys
 import time
 import tomllib
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 OPERATOR = "operator"
@@ -54,8 +55,9 @@ def _add(folder: str, found: list[str]) -> None:
     found.append(folder)
 
 
-def _project(folder: Path) -> dict[str, list[str]]:
-    return tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+def _project(folder: Path) -> dict[str, Any]:
+    project: dict[str, Any] = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    return project
 
 
 def _pip(*words: str) -> None:

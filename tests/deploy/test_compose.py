@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,7 @@ def site(tmp_path_factory) -> Path:
 
 
 def make_env(folder: Path) -> None:
-    python = REPOSITORY / ".venv" / "bin" / "python"
-    subprocess.run([python if python.exists() else "python3", SCRIPTS / "make_env.py", folder], check=True)
+    subprocess.run([sys.executable, SCRIPTS / "make_env.py", folder], check=True)
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -147,6 +147,12 @@ def test_passwords_are_random_private_to_their_owner_and_kept(site: Path, tmp_pa
     make_env(tmp_path / "another")
     other = [path.read_text() for path in (tmp_path / "another").rglob("*password") if path.is_file()]
     assert not set(other) & set(passwords.values())
+
+
+def test_the_broker_reads_users_and_rights_at_its_start_and_no_queues(site: Path) -> None:
+    found = json.loads((site / "rabbitmq/definitions.json").read_text())
+    assert {user["name"] for user in found["users"]} == {account.name for account in accounts()}
+    assert set(found) == {"vhosts", "users", "permissions", "topic_permissions"}
 
 
 def test_the_store_gets_every_user_that_the_buckets_policy_names(site: Path) -> None:
