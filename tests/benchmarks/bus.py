@@ -21,9 +21,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from multiprocessing.queues import Queue
-from multiprocessing.synchronize import Event
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Event, Lock
 from pathlib import Path
+from typing import NamedTuple
 from unittest.mock import patch
 
 import numpy as np
@@ -50,9 +51,28 @@ name: bus
 stages: {ingest: [], preprocess: [min_max], segment: [otsu]}
 phases: [{name: pore, colour: "#2b3a4a"}, {name: solid, colour: "#9fb4c7"}]
 """
-Mark = tuple[str, str, float]
 STAGES = ("ingest", "preprocess", "segment")
 MIB = 2**20
+
+
+class Mark(NamedTuple):
+    """When a stage began and ended, by the clock that all processes of a machine share."""
+
+    stage: str
+    began: float
+    ended: float
+
+
+class Tell(NamedTuple):
+    """How a worker tells the time: by a pipe, since a queue of processes would add a thread to what is measured."""
+
+    pipe: Connection
+    turn: Lock
+    timed: bool
+
+    def __call__(self, mark: Mark) -> None:
+        with self.turn:
+            self.pipe.send(mark)
 
 
 def main() -> None:
@@ -63,32 +83,34 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, closing(RabbitServer()) as rabbit:
         rabbit.start()
         home = Path(folder)
-        confirms = publish_and_confirm(rabbit.new_vhost(), given.hops)
-        say("publish + confirm, the broker's own", confirms)
         hops = hop_times(rabbit.new_vhost(), home / "hops", given.hops)
+        hop = statistics.median(hops)
+        for what, pause in (("one after the other", 0.0), ("one at a time, as hops come", hop)):
+            confirms = publish_and_confirm(rabbit.new_vhost(), given.hops, pause)
+            say(f"publish + confirm, {what}", confirms)
+            print(f"{'  a hop beyond that, at p50':<50} {(hop - statistics.median(confirms)) * 1e3:8.2f} ms")
         say("a hop between two stages", hops)
-        over = (statistics.median(hops) - statistics.median(confirms)) * 1e3
-        print(f"{'overhead of a hop at p50':<40} {over:8.2f} ms beyond publish + confirm")
         seconds = queued_at_once(rabbit.new_vhost(), home / "queued", given.runs)
         rate = len(STAGES) * given.runs / seconds
-        print(f"{f'{given.runs} runs queued at once':<40} {seconds:8.1f} s, {rate:.0f} stages/s, 0 lost")
-        print(f"{'events':<40} {events_per_second(rabbit.new_vhost()):8.0f} /s, heard by a listener")
+        print(f"{f'{given.runs} runs queued at once':<50} {seconds:8.1f} s, {rate:.0f} stages/s, 0 lost")
+        print(f"{'events':<50} {events_per_second(rabbit.new_vhost()):8.0f} /s, heard by a listener")
         for stage in ("ingest", "preprocess", "segment", "metrics", "mesher"):
-            print(f"{f'idle worker of {stage}':<40} {idle_bytes(rabbit.new_vhost(), home, stage) / MIB:8.0f} MiB")
+            print(f"{f'idle worker of {stage}':<50} {idle_bytes(rabbit.new_vhost(), home, stage) / MIB:8.0f} MiB")
 
 
 def say(what: str, seconds: list[float]) -> None:
     p50, p95 = np.percentile(seconds, [50, 95]) * 1e3
-    print(f"{what:<40} {p50:8.2f} ms p50 {p95:8.2f} ms p95   ({len(seconds)} times)", flush=True)
+    print(f"{what:<50} {p50:8.2f} ms p50 {p95:8.2f} ms p95   ({len(seconds)} times)", flush=True)
 
 
-def publish_and_confirm(url: str, count: int) -> list[float]:
-    """Return the seconds of each publish with confirm and mandatory, by plain pika."""
+def publish_and_confirm(url: str, count: int, every_s: float = 0.0) -> list[float]:
+    """Return the seconds of each publish with confirm and mandatory, by plain pika, with a pause before each."""
     connection = pika.BlockingConnection(pika.URLParameters(url))
     channel = connection.channel()
     channel.confirm_delivery()
     body, seconds = b"0" * 1500, []
     for _ in range(count):
+        time.sleep(every_s)
         began = time.perf_counter()
         channel.basic_publish("work", "mesher.v1", body, pika.BasicProperties(delivery_mode=2), mandatory=True)
         seconds.append(time.perf_counter() - began)
@@ -99,17 +121,16 @@ def publish_and_confirm(url: str, count: int) -> list[float]:
 def hop_times(url: str, home: Path, count: int) -> list[float]:
     """Return the seconds between stages of runs that go one after the other."""
     hops: list[float] = []
-    with mesh(url, home) as (begin, marks):
+    with mesh(url, home, timed=True) as (begin, marks):
         for number in range(max(1, count // 2)):
             begin(number)
-            moments = [marks.get(timeout=60) for _ in range(2 * len(STAGES))]
-            seconds = {(stage, what): moment for stage, what, moment in moments}
-            hops.extend(seconds[after, "begin"] - seconds[stage, "end"] for stage, after in itertools.pairwise(STAGES))
+            moments = {mark.stage: mark for mark in (next_of(marks) for _ in STAGES)}
+            hops.extend(moments[after].began - moments[stage].ended for stage, after in itertools.pairwise(STAGES))
     return hops
 
 
 @contextmanager
-def mesh(url: str, home: Path) -> Iterator[tuple[Callable[[int], RunState], "Queue[Mark]"]]:
+def mesh(url: str, home: Path, *, timed: bool = False) -> Iterator[tuple[Callable[[int], RunState], Connection]]:
     """Serve three stages that do nothing, each in a process; yield what begins a run, and where they tell the time."""
     home.mkdir()
     (home / "bus.yaml").write_text(PLAN)
@@ -119,12 +140,13 @@ def mesh(url: str, home: Path) -> Iterator[tuple[Callable[[int], RunState], "Que
         RabbitBroker(url),
     )
     context = multiprocessing.get_context("spawn")
-    marks, ended = context.Queue(), context.Event()
-    processes = [context.Process(target=serve, args=(stage, url, home, marks, ended)) for stage in STAGES]
+    (marks, teller), turn, ended = context.Pipe(duplex=False), context.Lock(), context.Event()
+    tell = Tell(teller, turn, timed)
+    processes = [context.Process(target=serve, args=(stage, url, home, tell, ended)) for stage in STAGES]
     for process in processes:
         process.start()
     for _ in processes:
-        marks.get(timeout=60)
+        next_of(marks)
 
     def begin(number: int) -> RunState:
         path = home / "stack.tif"
@@ -142,18 +164,23 @@ def mesh(url: str, home: Path) -> Iterator[tuple[Callable[[int], RunState], "Que
         broker.close()
 
 
-def serve(stage: str, url: str, home: Path, marks: "Queue[Mark]", ended: Event) -> None:
+def next_of(marks: Connection) -> Mark:
+    assert marks.poll(60), "no worker has told anything for a minute"
+    mark: Mark = marks.recv()
+    return mark
+
+
+def serve(stage: str, url: str, home: Path, tell: Tell, ended: Event) -> None:
     """Be the worker of a stage that does nothing; the clock is one for all processes of a machine."""
     broker = RabbitBroker(url)
     one = worker.Worker((stage,), broker, FolderStore(home), Settings(home=home, workers=1))
-    marks.put((stage, "ready", time.perf_counter()))
-    with patch("porelay_kit.runner.step.stage_function", lambda name: nothing(name, marks)):
+    tell(Mark(stage, 0.0, 0.0))
+    with patch("porelay_kit.runner.step.stage_function", lambda name: nothing(name, tell)):
         one.work(ended.is_set)
     broker.close()
-    marks.cancel_join_thread()
 
 
-def nothing(stage: str, marks: "Queue[Mark]") -> Callable[..., m.AnyResult]:
+def nothing(stage: str, tell: Tell) -> Callable[..., m.AnyResult]:
     """Return a stage that gives its result at once."""
 
     def run(request: m.AnyRequest, bench: Bench) -> m.AnyResult:
@@ -167,8 +194,8 @@ def nothing(stage: str, marks: "Queue[Mark]") -> Callable[..., m.AnyResult]:
             made = m.SegmentResult(**common, labels=volume, fractions={})
         else:
             made = (m.IngestResult if stage == "ingest" else m.PreprocessResult)(**common, volume=volume)
-        marks.put((stage, "begin", began))
-        marks.put((stage, "end", time.perf_counter()))
+        if tell.timed:
+            tell(Mark(stage, began, time.perf_counter()))
         return made
 
     return run

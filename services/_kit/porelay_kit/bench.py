@@ -88,6 +88,11 @@ class Bench:
         return self._scratch
 
     @property
+    def has_scratch(self) -> bool:
+        """Whether the stage has looked into `scratch`; one that does not never has left anything there."""
+        return self._scratch is not None
+
+    @property
     def checkpoint_due(self) -> bool:
         """Whether it is long since a checkpoint was kept."""
         return time.monotonic() - self._kept >= self._keep_every_s

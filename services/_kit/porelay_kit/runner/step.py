@@ -86,7 +86,8 @@ def _compute(
     except BaseException:
         workspace.abandon()
         raise
-    store.drop_scratch(artifact.prefix)
+    if bench.has_scratch:
+        store.drop_scratch(artifact.prefix)
     return result
 
 

@@ -82,7 +82,7 @@ class Worker:
     ) -> None:
         self._stages, self._broker, self._store, self._settings = stages, broker, store, settings
         self._do, self._observer = do, observer or Observer()
-        self._plans: OrderedDict[str, tuple[Run, Plan]] = OrderedDict()
+        self._plans: OrderedDict[str, Plan] = OrderedDict()
         self._leaving: Callable[[], bool] = lambda: False
         self._asked_to_stop: Throttled | None = None
         self._held: Held | None = None
@@ -184,13 +184,13 @@ class Worker:
         return "ok" if computed else "skipped", result
 
     def _plan(self, state: RunState) -> tuple[Run, Plan]:
-        """Return a run and its plan, which never changes; raise BadInput where there is no such run."""
-        if state.run_id not in self._plans:
-            run = state.run()
-            self._plans[state.run_id] = run, state.plan_of(run)
+        """Return a run and its plan, which many share; raise BadInput where there is no such run."""
+        run = state.run()
+        if run.plan not in self._plans:
+            self._plans[run.plan] = state.plan_of(run)
             if len(self._plans) > REMEMBERED:
                 self._plans.popitem(last=False)
-        return self._plans[state.run_id]
+        return run, self._plans[run.plan]
 
     def _listener(self, request: AnyRequest) -> Callable[[Progress], None]:
         told = -TELL_S

@@ -218,9 +218,8 @@ class FolderWorkspace:
         path = self.folder / "manifest.json"
         with path.open("wb") as file:
             _put(file, manifest, path)
-        _make(self._target.parent)
         try:
-            os.rename(self.folder, self._target)
+            _renamed(self.folder, self._target)
         except OSError as error:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                 raise
@@ -232,6 +231,15 @@ class FolderWorkspace:
     def abandon(self) -> None:
         """Delete what was prepared."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _renamed(folder: Path, target: Path) -> None:
+    """Rename a folder; where the place's parent is not there yet, make it."""
+    try:
+        os.rename(folder, target)
+    except FileNotFoundError:
+        _make(target.parent)
+        os.rename(folder, target)
 
 
 def _make(folder: Path) -> None:
