@@ -150,7 +150,7 @@ def test_passwords_are_random_private_to_their_owner_and_kept(site: Path, tmp_pa
 
 
 def test_the_broker_reads_users_and_rights_at_its_start_and_no_queues(site: Path) -> None:
-    found = json.loads((site / "rabbitmq/definitions.json").read_text())
+    found = json.loads((site / "rabbitmq/users.json").read_text())
     assert {user["name"] for user in found["users"]} == {account.name for account in accounts()}
     assert set(found) == {"vhosts", "users", "permissions", "topic_permissions"}
 

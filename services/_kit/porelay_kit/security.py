@@ -70,8 +70,10 @@ def write(folder: Path, site: Site, topology: Mapping[str, Any]) -> list[Path]:
 
 def _documents(folder: Path, site: Site, topology: Mapping[str, Any], passwords: Mapping[str, str]) -> dict[str, str]:
     arns = [(grant, policies.ceph_user(grant.name)) for grant in policies.grants()]
+    users = _users(folder, site, passwords)
     documents = {
-        "rabbitmq/definitions.json": _json(_definitions(folder, site, topology, passwords)),
+        "rabbitmq/definitions.json": _json(dict(topology) | users),
+        "rabbitmq/users.json": _json(users),
         "s3/bucket-policy.json": _json(policies.bucket_policy(arns, site.bucket)),
         "s3/notification-minio.json": _json(minio_notification()),
         "s3/notification-ceph.json": _json(ceph_notification(site.bucket)),
@@ -83,16 +85,16 @@ def _documents(folder: Path, site: Site, topology: Mapping[str, Any], passwords:
     return documents
 
 
-def _definitions(folder: Path, site: Site, topology: Mapping[str, Any], passwords: Mapping[str, str]) -> dict[str, Any]:
-    """Return topology and users; hashes of passwords that have not changed are kept, for their salt is random."""
+def _users(folder: Path, site: Site, passwords: Mapping[str, str]) -> dict[str, Any]:
+    """Return users and rights; hashes of passwords that have not changed are kept, for their salt is random."""
     made = permissions.definitions(permissions.accounts(), site.vhost, dict(passwords))
-    before = _read(folder / "rabbitmq" / "definitions.json").get("users", [])
+    before = _read(folder / "rabbitmq" / "users.json").get("users", [])
     hashes = {user["name"]: user["password_hash"] for user in before}
     for user in made["users"]:
         old = hashes.get(user["name"], "")
         if permissions.fits(passwords[user["name"]], old):
             user["password_hash"] = old
-    return dict(topology) | {"vhosts": [{"name": site.vhost}]} | made
+    return {"vhosts": [{"name": site.vhost}]} | made
 
 
 def minio_notification() -> dict[str, Any]:
