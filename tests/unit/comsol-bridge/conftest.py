@@ -94,7 +94,7 @@ LAUNCHER = """#!/bin/sh
 case "$*" in
   *--version*) echo "COMSOL Multiphysics 6.3.0.290" ;;
   *)
-    [ -n "$STUB_COMPLAINT" ] && { echo "$STUB_COMPLAINT"; exit 0; }
+    [ -n "$STUB_COMPLAINT" ] && { echo "$STUB_COMPLAINT"; sleep 1; exit 0; }  # MPh reads only while it lives
     echo "COMSOL Multiphysics 6.3 (Build: 290) started listening on port 20361"
     cat > /dev/null ;;
 esac
