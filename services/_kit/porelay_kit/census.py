@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from pydantic import ValidationError
 
 from porelay_kit.runner.history import marks, whole
+from porelay_kit.runner.plans import Plans
 from porelay_kit.runner.state import RunState
 from porelay_kit.store.base import Store
 from porelay_schemas.errors import BadInput, Retryable
@@ -48,7 +49,7 @@ class Census:
         )
         self._looked = Gauge("porelay_census_timestamp_seconds", "When runs and drops were counted", registry=registry)
         self._known: dict[str, Run] = {}
-        self._plans: dict[str, Plan] = {}
+        self._plans = Plans(store)
 
     def look(self) -> None:
         """Count; raise StoreUnavailable where the store does not answer."""
@@ -71,13 +72,10 @@ class Census:
             yield RUN_STATES[whole(plan, mark.notes)] if plan else "damaged", self._known.get(run_id)
 
     def _plan(self, run_id: str) -> Plan | None:
-        """Return the plan of a run, None where it is damaged; each run and each plan is read once."""
+        """Return the plan of a run, None where it is damaged; each run is read once."""
         try:
             if run_id not in self._known:
-                run = RunState(self._store, run_id).run()
-                if run.plan not in self._plans:
-                    self._plans[run.plan] = RunState(self._store, run_id).plan_of(run)
-                self._known[run_id] = run
+                self._known[run_id] = RunState(self._store, run_id).run()
             return self._plans[self._known[run_id].plan]
         except (KeyError, ValueError, BadInput):
             return None

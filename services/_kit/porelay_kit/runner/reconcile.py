@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from porelay_kit.broker.base import Broker, Unroutable
 from porelay_kit.runner.history import Marks, Roll, Spot, State, marks, spot_of, whole
+from porelay_kit.runner.plans import Plans
 from porelay_kit.runner.state import REQUEST, RunState
 from porelay_kit.store.base import Store
 from porelay_schemas import relay
@@ -58,7 +59,7 @@ def reconcile(
     Who calls it often gives a `roll` of its own, since each listens for as long as the broker is open. Raises BadInput
     where there is no such run, or where the broker has no queue for a stage.
     """
-    account, plans, chosen = Account(), _Plans(store), _chosen(store, tuple(run_ids))
+    account, plans, chosen = Account(), Plans(store), _chosen(store, tuple(run_ids))
     with ThreadPoolExecutor(READERS) as pool:
         missing = pool.map(lambda one: list(_missing(one[0], one[1], plans, account)), chosen)
         wanted = [(state, request) for (state, _), found in zip(chosen, missing, strict=True) for request in found]
@@ -75,19 +76,6 @@ def reconcile(
                 if not dry_run:
                     ask(state, broker, request)
     return account
-
-
-class _Plans:
-    """Plans by their digests, each read once: many runs share one."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._plans: dict[str, Plan] = {}
-
-    def __getitem__(self, digest: str) -> Plan:
-        if digest not in self._plans:
-            self._plans[digest] = Plan.model_validate_json(self._store.read(f"plans/{digest}.json"))
-        return self._plans[digest]
 
 
 def take_up(state: RunState, broker: Broker, *, roll: Roll | None = None) -> list[str]:
@@ -118,7 +106,7 @@ def _chosen(store: Store, run_ids: tuple[str, ...]) -> list[tuple[RunState, Mark
     return [(RunState(store, run_id), known[run_id]) for run_id in run_ids or known]
 
 
-def _missing(state: RunState, run_marks: Marks, plans: _Plans, account: Account) -> Iterator[AnyRequest]:
+def _missing(state: RunState, run_marks: Marks, plans: Plans, account: Account) -> Iterator[AnyRequest]:
     """Yield what is ready and has neither result nor failure, as the store has it."""
     try:
         run = state.run()
@@ -188,7 +176,7 @@ def _left_out(broker: Broker, wanted: set[Spot], roll: Roll) -> _LeftOut:
 
 
 def _is_open(
-    state: RunState, request: AnyRequest, plans: _Plans, left: _LeftOut, account: Account, *, parked_too: bool
+    state: RunState, request: AnyRequest, plans: Plans, left: _LeftOut, account: Account, *, parked_too: bool
 ) -> bool:
     spot = Spot(state.run_id, request.stage)
     if spot in left.queued:

@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 from pydantic import TypeAdapter
 
+from porelay_kit.runner.plans import read_plan
 from porelay_kit.store.base import Store, untold
 from porelay_schemas import planes as separate
 from porelay_schemas.errors import BadInput, Denied, Permanent, nearest
@@ -80,7 +81,7 @@ class RunState:
 
     def plan_of(self, run: Run) -> Plan:
         """Return the plan, where the run has been read already."""
-        return Plan.model_validate_json(self.store.read(f"plans/{run.plan}.json"))
+        return read_plan(self.store, run.plan)
 
     def results(self) -> dict[str, AnyResult]:
         """Return the results so far, by stage."""

@@ -7,7 +7,6 @@ failed, what was asked) serves those who look; nothing depends on it.
 
 import json
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from porelay_kit.bench import Control, Progress, too_long
 from porelay_kit.broker.base import MAX_BODY_BYTES, Broker, Delivery, delay_of
 from porelay_kit.runner.asking import follow
 from porelay_kit.runner.embedded import write_report
+from porelay_kit.runner.plans import Plans
 from porelay_kit.runner.presence import Held, Presence
 from porelay_kit.runner.signals import Throttled
 from porelay_kit.runner.state import REQUEST, Notes, RunState
@@ -35,7 +35,6 @@ from porelay_schemas.route import STAGES
 POLL_S = 0.5
 LOOK_S = 2.0
 TELL_S = 1.0
-REMEMBERED = 256
 
 Note = Callable[[RunState, str, Exception], object]
 """Writes an error of a stage into a run."""
@@ -82,7 +81,7 @@ class Worker:
     ) -> None:
         self._stages, self._broker, self._store, self._settings = stages, broker, store, settings
         self._do, self._observer = do, observer or Observer()
-        self._plans: OrderedDict[str, Plan] = OrderedDict()
+        self._plans = Plans(store)
         self._leaving: Callable[[], bool] = lambda: False
         self._asked_to_stop: Throttled | None = None
         self._held: Held | None = None
@@ -186,10 +185,6 @@ class Worker:
     def _plan(self, state: RunState) -> tuple[Run, Plan]:
         """Return a run and its plan, which many share; raise BadInput where there is no such run."""
         run = state.run()
-        if run.plan not in self._plans:
-            self._plans[run.plan] = state.plan_of(run)
-            if len(self._plans) > REMEMBERED:
-                self._plans.popitem(last=False)
         return run, self._plans[run.plan]
 
     def _listener(self, request: AnyRequest) -> Callable[[Progress], None]:
