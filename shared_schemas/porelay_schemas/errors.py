@@ -80,6 +80,11 @@ class Stopped(PorelayError):
     """The run was cancelled."""
 
 
+def waits(error: BaseException) -> bool:
+    """Return whether a worker asks again later for as long as it takes, since no message is at fault."""
+    return isinstance(error, (Retryable, Denied))
+
+
 @contextmanager
 def within(where: str) -> Iterator[None]:
     """Let the text of a permanent error begin with where it arose."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from porelay_schemas.errors import BadMessage, Denied, Retryable
+from porelay_schemas.errors import BadMessage, waits
 
 RETRY_LADDER_S = (5.0, 30.0, 180.0, 900.0)
 """Delays before attempts 2, 3, 4 and 5; what is a defect is parked then, what only has to wait is put off on."""
@@ -148,6 +148,6 @@ class Broker(Protocol):
 
 def delay_of(ladder_s: tuple[float, ...], attempt: int, error: BaseException) -> float | None:
     """Return for how long a delivery is put off, None where it has failed too often."""
-    if not ladder_s or (attempt > len(ladder_s) and not isinstance(error, (Retryable, Denied))):
+    if not ladder_s or (attempt > len(ladder_s) and not waits(error)):
         return None
     return ladder_s[min(attempt, len(ladder_s)) - 1]

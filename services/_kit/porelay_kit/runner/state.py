@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from porelay_kit.runner.plans import read_plan
 from porelay_kit.store.base import Store, untold
 from porelay_schemas import planes as separate
-from porelay_schemas.errors import BadInput, Denied, Permanent, nearest
+from porelay_schemas.errors import BadInput, Permanent, nearest, waits
 from porelay_schemas.manifest import Failure, Run
 from porelay_schemas.messages import AnyRequest, AnyResult
 from porelay_schemas.plan import Plan
@@ -148,7 +148,7 @@ class RunState:
             run_id=self.run_id,
             stage=stage,
             error=type(error).__name__,
-            permanent=isinstance(error, Permanent) and not isinstance(error, Denied),
+            permanent=isinstance(error, Permanent) and not waits(error),
             text=str(error) or type(error).__name__,
             traceback="".join(traceback.format_exception(error)),
             at=datetime.now(UTC),

@@ -26,7 +26,7 @@ from porelay_kit.runner.state import REQUEST, Notes, RunState
 from porelay_kit.runner.step import step
 from porelay_kit.settings import Settings
 from porelay_kit.store.base import Store
-from porelay_schemas.errors import BadMessage, BrokerUnavailable, Denied, Permanent, SliceOver, Stopped, TookTooLong
+from porelay_schemas.errors import BadMessage, BrokerUnavailable, Permanent, SliceOver, Stopped, TookTooLong, waits
 from porelay_schemas.manifest import Run
 from porelay_schemas.messages import AnyRequest, AnyResult
 from porelay_schemas.plan import Plan
@@ -144,10 +144,8 @@ class Worker:
             return "cancelled", error
         except SliceOver as error:
             return "sliced", error
-        except Denied as error:
-            return "retried", error
         except Permanent as error:
-            return "dead", error
+            return ("retried" if waits(error) else "dead"), error
         except Exception as error:
             return "retried", error
 
