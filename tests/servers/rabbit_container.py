@@ -1,8 +1,6 @@
 """A RabbitMQ server in a container."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from servers.containers import Box
@@ -40,15 +38,6 @@ class RabbitContainer(Rabbit):
     def kill(self) -> None:
         """Stop it as a power failure does."""
         self._box.kill()
-
-    @contextmanager
-    def alarm(self) -> Iterator[None]:
-        """Let the server be low on memory: it takes no messages meanwhile."""
-        self._limit_memory("0.00001")
-        try:
-            yield
-        finally:
-            self._limit_memory("0.4")
 
     def _limit_memory(self, share: str) -> None:
         code, output = self._box.run("rabbitmqctl", "set_vm_memory_high_watermark", share)

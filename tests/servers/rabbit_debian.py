@@ -11,8 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from servers import free_port
@@ -97,15 +96,6 @@ class RabbitServer(Rabbit):
         with suppress(OSError):  # it ended at once
             (self.folder / f"process-{process.pid}").write_bytes(Path(f"/proc/{process.pid}/cmdline").read_bytes())
         return process
-
-    @contextmanager
-    def alarm(self) -> Iterator[None]:
-        """Let the server be low on memory: it takes no messages meanwhile."""
-        self._limit_memory("0.00001")
-        try:
-            yield
-        finally:
-            self._limit_memory("0.4")
 
     def _limit_memory(self, share: str) -> None:
         words = (CONTROL, "-n", self._environment["RABBITMQ_NODENAME"], "set_vm_memory_high_watermark", share)
