@@ -51,6 +51,11 @@ FAMILIES: dict[str, str] = {family: stage.name for stage in ROUTE for family in 
 """Plugin family -> the stage that owns it. Readers are chosen by the file, not by the plan."""
 
 
+def isolated(stage: str) -> bool:
+    """Return whether a process of its own does a stage, and keeps its limits."""
+    return stage in STAGES and STAGES[stage].isolated
+
+
 def group(family: str) -> str:
     """Return the entry-point group of a plugin family."""
     return f"porelay.{family}"

@@ -24,7 +24,7 @@ from porelay_kit.settings import Settings
 from porelay_schemas.errors import PorelayError
 from porelay_schemas.manifest import Run
 from porelay_schemas.messages import AnyResult, Result
-from porelay_schemas.route import STAGES
+from porelay_schemas.route import isolated
 from porelay_schemas.volumes import FileRef, StackRef, VolumeRef
 
 SECONDS = (0.01, 0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 14400)
@@ -108,8 +108,7 @@ class Meter(Observer):
         """Show how long a delivery may be in hand, and a training go on without a checkpoint."""
         limit = Gauge("porelay_in_hand_limit_seconds", "How long one may be", ["service"], registry=self.registry)
         for stage in stages:
-            isolated = stage in STAGES and STAGES[stage].isolated
-            limit.labels(stage).set(settings.isolated_limit_s if isolated else settings.stage_limit_s)
+            limit.labels(stage).set(settings.isolated_limit_s if isolated(stage) else settings.stage_limit_s)
         if self._training:
             self._training.budget.set(settings.checkpoint_s)
 

@@ -30,7 +30,7 @@ from porelay_kit.store.base import Store
 from porelay_schemas import errors
 from porelay_schemas.errors import PorelayError, Stopped, TookTooLong, TooLarge
 from porelay_schemas.messages import AnyRequest, AnyResult
-from porelay_schemas.route import STAGES
+from porelay_schemas.route import isolated
 
 IDLE_S = 60.0
 LOOK_S = 0.2
@@ -60,7 +60,7 @@ class Isolated:
 
     def __call__(self, request: AnyRequest, store: Store, settings: Settings, control: Control) -> AnyResult:
         """Return the result of a request; raise as `step` does, WorkerDied or TookTooLong."""
-        if not STAGES[request.stage].isolated:
+        if not isolated(request.stage):
             return step(request, store, settings, control)
         with self._lock:
             if self._idle is not None:

@@ -249,8 +249,6 @@ def stack_ref(path: Path) -> StackRef:
     Raises BadInput where there is nothing to read.
     """
     path = path.expanduser()
-    if not path.exists():
-        raise BadInput(f"stack {str(path)!r}: no such file or folder. Check the path.")
     files = content_files(path)
     size = sum(file.stat().st_size for file in files)
     return StackRef(uri=path.resolve().as_uri(), name=path.name, sha256=_content(path, files), size_bytes=size)
@@ -258,6 +256,8 @@ def stack_ref(path: Path) -> StackRef:
 
 def content_files(path: Path) -> list[Path]:
     """Return the files that make a stack: the file, or those of a folder that count; raise BadInput where none do."""
+    if not path.exists():
+        raise BadInput(f"stack {str(path)!r}: no such file or folder. Check the path.")
     if not path.is_dir():
         return [path]
     found = [file for file in path.rglob("*") if file.is_file() and counts(file.relative_to(path).as_posix())]

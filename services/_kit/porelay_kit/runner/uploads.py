@@ -125,8 +125,6 @@ class Drop:
 
 def _files(path: Path) -> tuple[Path, list[Path]]:
     path = path.expanduser()
-    if not path.exists():
-        raise BadInput(f"stack {str(path)!r}: no such file or folder. Check the path.")
     return path, content_files(path)
 
 

@@ -30,7 +30,7 @@ from porelay_schemas.errors import BadMessage, BrokerUnavailable, Permanent, Sli
 from porelay_schemas.manifest import Run
 from porelay_schemas.messages import AnyRequest, AnyResult
 from porelay_schemas.plan import Plan
-from porelay_schemas.route import STAGES
+from porelay_schemas.route import isolated
 
 POLL_S = 0.5
 LOOK_S = 2.0
@@ -107,7 +107,7 @@ class Worker:
         """
         limit_s = self._settings.stage_limit_s
         delivery, began = self._in_hand or (None, 0.0)
-        if delivery is None or _isolated(delivery.stage) or time.monotonic() - began <= limit_s + patience_s:
+        if delivery is None or isolated(delivery.stage) or time.monotonic() - began <= limit_s + patience_s:
             return False
         error = TookTooLong(too_long(delivery.stage, limit_s, "PORELAY_STAGE_LIMIT_S"))
         try:
@@ -243,11 +243,6 @@ class Worker:
     def _tell(self, run_id: str, stage: str, kind: str, text: str) -> None:
         with suppress(BrokerUnavailable):
             self._broker.emit(f"run.{run_id}.{stage}.{kind}", text.encode())
-
-
-def _isolated(stage: str) -> bool:
-    """Return whether the child process of a stage keeps its limit."""
-    return stage in STAGES and STAGES[stage].isolated
 
 
 def request_of(delivery: Delivery) -> AnyRequest:
